@@ -1,0 +1,221 @@
+//! A plan → the writes that bring it about, and the way back.
+//!
+//! [`actions`] is pure and decides everything: live, in the demo and in simulation alike. Only the executor that
+//! carries the writes out differs. The original of every value we change is kept in a [`Ledger`], an annotation on
+//! the very object, so that any copy of the program, or a person, can put it back.
+
+mod ledger;
+
+pub use ledger::{LEDGER, Ledger, LedgerError};
+
+use crate::plan::{Plan, Reason};
+use crate::units::{Replicas, Time};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Where the floor is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Target {
+    /// `spec.minReplicas` of this HPA.
+    Hpa {
+        /// Its name.
+        name: String,
+    },
+    /// `spec.minReplicaCount` of this ScaledObject.
+    ScaledObject {
+        /// Its name.
+        name: String,
+    },
+    /// No autoscaler: the scale subresource of the workload is the whole decision.
+    Scale,
+}
+
+/// The target as the API has it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// Where the floor is written.
+    pub target: Target,
+    /// The floor field of the autoscaler as it stands; None where it is not set, and for [`Target::Scale`].
+    pub floor: Option<Replicas>,
+    /// The user's upper bound.
+    pub max_replicas: Replicas,
+    /// `spec.replicas` of the workload.
+    pub replicas: Replicas,
+    /// Our ledger on the target object, if there is one.
+    pub ledger: Option<Ledger>,
+}
+
+/// One intended change, in the order of [`Actions::writes`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "write", rename_all = "kebab-case")]
+pub enum Write {
+    /// Set the autoscaler's floor field and the ledger, in one patch.
+    Floor {
+        /// The floor.
+        replicas: Replicas,
+        /// The ledger that goes with it.
+        ledger: Ledger,
+    },
+    /// Set the ledger alone: renewed, or a third party's change noted.
+    Ledger {
+        /// The ledger.
+        ledger: Ledger,
+    },
+    /// Put the original value back (None: unset the field), remove the ledger, then give the ownership back.
+    Restore {
+        /// The user's value.
+        original: Option<Replicas>,
+    },
+    /// Set `spec.replicas` through the scale subresource. For [`Target::Scale`] the ledger lives on the workload.
+    Scale {
+        /// Replicas.
+        replicas: Replicas,
+    },
+}
+
+/// What to do now, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actions {
+    /// In order. Empty: all is as it should be.
+    pub writes: Vec<Write>,
+    /// What this amounts to.
+    pub outcome: Outcome,
+}
+
+/// What actions amount to; shown in events under this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The floor rises.
+    Raised,
+    /// The floor falls.
+    Lowered,
+    /// The floor stays; its expiry may be renewed.
+    Kept,
+    /// The user's own value holds; nothing of ours is there.
+    Released,
+    /// A third party changed the value: it stands, and is remembered.
+    Yielded,
+    /// A third party put the value back three times in ten minutes: we stopped.
+    Contested,
+}
+
+/// Third-party reversals within this time are counted.
+pub const CONTEST_WINDOW: Duration = Duration::from_secs(600);
+/// So many reversals stop us.
+pub const CONTEST_LIMIT: usize = 3;
+/// A floor is renewed when less than this is left of it.
+const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
+
+/// Decides the writes for a plan. `plan.replicas` is already within the user's bounds and limited in rate.
+///
+/// A floor at or below the user's own value is a release. A foreign value that differs from the user's remembered
+/// one is the user's new one and stands for [`CONTEST_WINDOW`]; the remembered one coming back is a reversal, written
+/// again until it has happened [`CONTEST_LIMIT`] times within the window.
+pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
+    if view.target == Target::Scale {
+        return scale_only(now, plan, view);
+    }
+    let mut ledger = match &view.ledger {
+        Some(ledger) => ledger.clone(),
+        None => Ledger::new(view.floor, plan.valid_until),
+    };
+    let ours = view.ledger.as_ref().map(|l| l.floor);
+    if let Some(floor) = ours
+        && view.floor != Some(floor)
+    {
+        if view.floor == ledger.original {
+            ledger.note_reversal(now);
+        } else {
+            ledger.original = view.floor;
+            ledger.floor = view.floor.unwrap_or(0);
+            ledger.yielded_until = Some(now + CONTEST_WINDOW);
+            return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Yielded };
+        }
+        if ledger.reversals.len() >= CONTEST_LIMIT {
+            ledger.floor = view.floor.unwrap_or(0);
+            ledger.yielded_until = Some(now + CONTEST_WINDOW);
+            return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Contested };
+        }
+    }
+    if ledger.yielded_until.is_some_and(|until| now < until) {
+        let outcome = if ledger.reversals.len() >= CONTEST_LIMIT { Outcome::Contested } else { Outcome::Yielded };
+        return Actions { writes: Vec::new(), outcome };
+    }
+    ledger.forget_before(now);
+    let own = ledger.original.unwrap_or(0);
+    let floor = plan.replicas.min(view.max_replicas);
+    if floor <= own.max(1) {
+        let writes = match &view.ledger {
+            Some(_) => vec![Write::Restore { original: ledger.original }],
+            None => Vec::new(),
+        };
+        let outcome = if writes.is_empty() { Outcome::Kept } else { Outcome::Released };
+        return Actions { writes, outcome };
+    }
+    ledger.floor = floor;
+    ledger.reason = plan.reason;
+    let mut writes = Vec::new();
+    let outcome = match view.floor.cmp(&Some(floor)) {
+        std::cmp::Ordering::Less => Outcome::Raised,
+        std::cmp::Ordering::Greater => Outcome::Lowered,
+        std::cmp::Ordering::Equal => Outcome::Kept,
+    };
+    if outcome != Outcome::Kept || ledger.expires < now + RENEW_BEFORE {
+        ledger.expires = plan.valid_until;
+        writes.push(Write::Floor { replicas: floor, ledger });
+    }
+    if view.replicas < floor && view.replicas > 0 {
+        writes.push(Write::Scale { replicas: floor });
+    }
+    Actions { writes, outcome }
+}
+
+/// Without an autoscaler the plan is the whole decision. Zero replicas is the user's way to switch off: it stays.
+fn scale_only(_now: Time, plan: &Plan, view: &TargetView) -> Actions {
+    let wanted = plan.replicas.min(view.max_replicas);
+    if view.replicas == 0 || wanted == view.replicas {
+        return Actions { writes: Vec::new(), outcome: Outcome::Kept };
+    }
+    let outcome = if wanted > view.replicas { Outcome::Raised } else { Outcome::Lowered };
+    Actions { writes: vec![Write::Scale { replicas: wanted }], outcome }
+}
+
+/// What puts everything back: opt-out, `release`, or a ledger whose time is over. Empty where nothing is ours.
+pub fn release(view: &TargetView) -> Vec<Write> {
+    match &view.ledger {
+        // a third party's value stands: only the ledger goes
+        Some(ledger) if view.floor != Some(ledger.floor) => vec![Write::Restore { original: view.floor }],
+        Some(ledger) => vec![Write::Restore { original: ledger.original }],
+        None => Vec::new(),
+    }
+}
+
+/// True when the ledger's time is over and the user's own values hold again.
+pub fn expired(now: Time, view: &TargetView) -> bool {
+    view.ledger.as_ref().is_some_and(|l| l.expires <= now)
+}
+
+impl Outcome {
+    /// Whether a person should hear of it as a warning.
+    pub fn is_warning(self) -> bool {
+        matches!(self, Outcome::Contested)
+    }
+}
+
+impl Ledger {
+    fn new(original: Option<Replicas>, expires: Time) -> Ledger {
+        Ledger {
+            original,
+            floor: original.unwrap_or(0),
+            reason: Reason::Forecast,
+            expires,
+            reversals: Vec::new(),
+            yielded_until: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

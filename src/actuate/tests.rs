@@ -1,0 +1,107 @@
+use super::*;
+use crate::plan::Parts;
+
+const NOW: Time = Time::from_secs(1_000_000);
+
+fn plan(replicas: Replicas) -> Plan {
+    Plan {
+        replicas,
+        reason: Reason::Forecast,
+        parts: Parts::default(),
+        valid_until: NOW + Duration::from_secs(900),
+        wake: NOW,
+    }
+}
+
+fn view(floor: Option<Replicas>, replicas: Replicas, ledger: Option<Ledger>) -> TargetView {
+    TargetView { target: Target::Hpa { name: "web".into() }, floor, max_replicas: 20, replicas, ledger }
+}
+
+fn ledger(original: Option<Replicas>, floor: Replicas) -> Ledger {
+    Ledger { floor, ..Ledger::new(original, NOW + Duration::from_secs(900)) }
+}
+
+#[test]
+fn a_raise_remembers_the_original_and_scales_at_once() {
+    let a = actions(NOW, &plan(8), &view(Some(2), 2, None));
+    assert_eq!(a.outcome, Outcome::Raised);
+    assert_eq!(a.writes, [Write::Floor { replicas: 8, ledger: ledger(Some(2), 8) }, Write::Scale { replicas: 8 }]);
+}
+
+#[test]
+fn a_floor_that_is_there_is_written_again_only_to_renew_it() {
+    let fresh = view(Some(8), 9, Some(ledger(Some(2), 8)));
+    assert_eq!(actions(NOW, &plan(8), &fresh), Actions { writes: vec![], outcome: Outcome::Kept });
+    let mut old = ledger(Some(2), 8);
+    old.expires = NOW + Duration::from_secs(60);
+    let a = actions(NOW, &plan(8), &view(Some(8), 9, Some(old)));
+    assert_eq!(a.writes, [Write::Floor { replicas: 8, ledger: ledger(Some(2), 8) }]);
+}
+
+#[test]
+fn the_users_value_returns_when_the_floor_is_no_longer_needed() {
+    let a = actions(NOW, &plan(2), &view(Some(8), 8, Some(ledger(None, 8))));
+    assert_eq!(
+        a,
+        Actions { writes: vec![Write::Restore { original: None }], outcome: Outcome::Released },
+        "1 is the API's default"
+    );
+    let a = actions(NOW, &plan(2), &view(Some(8), 8, Some(ledger(Some(2), 8))));
+    assert_eq!(a, Actions { writes: vec![Write::Restore { original: Some(2) }], outcome: Outcome::Released });
+    assert_eq!(actions(NOW, &plan(2), &view(Some(2), 8, None)).writes, []);
+}
+
+#[test]
+fn a_floor_never_exceeds_the_users_maximum() {
+    let a = actions(NOW, &plan(90), &view(Some(2), 2, None));
+    assert!(a.writes.contains(&Write::Scale { replicas: 20 }));
+}
+
+#[test]
+fn an_edit_by_hand_wins_and_is_remembered() {
+    let a = actions(NOW, &plan(8), &view(Some(5), 8, Some(ledger(Some(2), 8))));
+    assert_eq!(a.outcome, Outcome::Yielded);
+    let [Write::Ledger { ledger: noted }] = &a.writes[..] else { panic!("{a:?}") };
+    assert_eq!((noted.original, noted.floor), (Some(5), 5));
+    let yielded = view(Some(5), 8, Some(noted.clone()));
+    assert_eq!(actions(NOW, &plan(8), &yielded).writes, []);
+    let later = NOW + CONTEST_WINDOW;
+    assert_eq!(actions(later, &plan(8), &yielded).outcome, Outcome::Raised, "after the window the floor is ours again");
+}
+
+#[test]
+fn three_reversals_in_ten_minutes_stop_us() {
+    let mut current = ledger(Some(2), 8);
+    for (minute, expected) in [(0, Outcome::Raised), (1, Outcome::Raised), (2, Outcome::Contested)] {
+        let now = NOW + Duration::from_secs(60 * minute);
+        let a = actions(now, &plan(8), &view(Some(2), 8, Some(current.clone())));
+        assert_eq!(a.outcome, expected, "minute {minute}");
+        match &a.writes[..] {
+            [Write::Floor { ledger, .. } | Write::Ledger { ledger }, ..] => current = ledger.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+    let stopped = view(Some(2), 8, Some(current));
+    assert_eq!(actions(NOW + Duration::from_secs(180), &plan(8), &stopped).writes, []);
+}
+
+#[test]
+fn release_puts_back_what_is_ours_and_leaves_what_is_not() {
+    assert_eq!(release(&view(Some(8), 8, Some(ledger(Some(2), 8)))), [Write::Restore { original: Some(2) }]);
+    assert_eq!(release(&view(Some(5), 8, Some(ledger(Some(2), 8)))), [Write::Restore { original: Some(5) }]);
+    assert_eq!(release(&view(Some(5), 8, None)), []);
+}
+
+#[test]
+fn without_an_autoscaler_the_plan_is_the_decision_but_zero_stays_zero() {
+    let scale = |replicas| TargetView { target: Target::Scale, floor: None, max_replicas: 20, replicas, ledger: None };
+    assert_eq!(actions(NOW, &plan(8), &scale(10)).writes, [Write::Scale { replicas: 8 }]);
+    assert_eq!(actions(NOW, &plan(8), &scale(0)).writes, []);
+}
+
+#[test]
+fn a_ledger_survives_its_text() {
+    let l = ledger(Some(2), 8);
+    assert_eq!(Ledger::parse(&l.to_text()), Ok(l));
+    assert!(Ledger::parse("{}").unwrap_err().to_string().contains("forescale.dev/ledger"));
+}

@@ -1,0 +1,40 @@
+//! The command line: one file a subcommand. Each builds the ends, calls the middle and hands the result to `report`.
+
+mod backtest;
+
+use crate::error::Failure;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or config.";
+
+/// Predictive autoscaling for Kubernetes: replicas, nodes and guards that are there before the load is.
+#[derive(Debug, Parser)]
+#[command(name = "forescale", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Backtest(backtest::Args),
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Backtest(args) => backtest::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            match failure {
+                Failure::Failed(_) => ExitCode::from(1),
+                Failure::Usage(_) => ExitCode::from(2),
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Forescale turns recorded load into replica floors, warm capacity and disruption guards that are in
+//! place one lead time *before* the load is.
+//!
+//! ```text
+//! history ──▶ series ──▶ forecast ──▶ demand ──▶ plan ──▶ actuate
+//! (I/O)       └────────────── pure ───────────────┘       (I/O)
+//!                      chained only in tick()
+//! ```
+//!
+//! Every way to run the program is a pair of ends on that same middle; `docs/architecture.md` lists
+//! the invariants, and `tests/architecture.rs` holds the code to them. Modules below stand in pipeline order: a
+//! module may use those above it, never one below.
+
+pub mod clock;
+pub mod error;
+pub mod rng;
+pub mod units;
+
+pub mod policy;
+
+pub mod history;
+pub mod series;
+
+pub mod forecast;
+
+pub mod demand;
+
+pub mod plan;
+
+pub mod tick;
+
+pub mod config;
+
+pub mod simulate;
+
+pub mod actuate;
+
+pub mod backtest;
+
+pub mod report;
+
+pub mod telemetry;
+
+#[cfg(feature = "daemon")]
+pub mod observe;
+
+#[cfg(feature = "daemon")]
+pub mod daemon;
+
+pub mod cli;

@@ -1,0 +1,36 @@
+//! What was seen of a workload, as plain values.
+
+use crate::units::{Replicas, Time};
+use serde::{Deserialize, Serialize};
+
+/// One look at a workload. Bounds are the user's own, from the object or from our ledger if we changed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// When it was seen.
+    pub at: Time,
+    /// Replicas asked for now (`spec.replicas`).
+    pub replicas: Replicas,
+    /// Replicas that serve now.
+    pub ready: Replicas,
+    /// True when an HPA or ScaledObject stands above our floor.
+    pub autoscaled: bool,
+    /// A rollout is under way.
+    pub rollout: bool,
+    /// Why pods cannot be created, in the API's words.
+    pub blocked: Option<String>,
+}
+
+/// What a source of load said last. Missing, stale and zero are three values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum SourceState {
+    /// It answers, and its newest sample is recent.
+    Fresh,
+    /// It answers, but its newest sample is old, or it has none.
+    Stale,
+    /// It fails; the words say how.
+    Failing {
+        /// The error, without credentials.
+        error: String,
+    },
+}

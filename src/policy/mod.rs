@@ -1,0 +1,77 @@
+//! What the user asked for, typed and validated: annotations, schedules, and the metric the workload already scales on.
+
+mod view;
+
+pub use view::{
+    AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, WorkloadView,
+};
+
+use crate::units::{LeadTime, Replicas};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The workload a policy is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Workload {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// What kind of object it is.
+    pub kind: WorkloadKind,
+}
+
+/// Kinds that can opt in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum WorkloadKind {
+    /// apps/v1 Deployment.
+    Deployment,
+    /// apps/v1 StatefulSet.
+    StatefulSet,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Whether decisions are written to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Decide, log, show; write nothing.
+    Observe,
+    /// Decide and write.
+    Act,
+}
+
+/// One metric that is a load, and how much of it one replica serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadMetric {
+    /// Name of the source in the config.
+    pub source: String,
+    /// The query, in the source's language.
+    pub query: String,
+    /// Load units one replica serves; positive and finite.
+    pub capacity_per_replica: f64,
+}
+
+/// How one workload is to be scaled. `metrics` empty means that no load is known: schedules only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Observe or act.
+    pub mode: Mode,
+    /// Several metrics: the largest need wins, as in HPA.
+    pub metrics: Vec<LoadMetric>,
+    /// The user's lower bound. The floor never goes below it.
+    pub min_replicas: Replicas,
+    /// The user's upper bound. `min_replicas <= max_replicas <= MAX_REPLICAS`.
+    pub max_replicas: Replicas,
+    /// Decision to serving.
+    pub lead_time: LeadTime,
+    /// Share of the load that may go unserved, in (0, 1).
+    pub unserved_budget: f64,
+    /// IANA zone of the workload's seasons.
+    pub time_zone: String,
+}

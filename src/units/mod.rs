@@ -1,0 +1,70 @@
+//! Checked newtypes for everything that has a unit.
+
+mod quantity;
+mod time;
+
+pub use quantity::{Quantity, QuantityError};
+pub use time::{LeadTime, Step, Time, TimeError, duration, parse_duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A number of replicas.
+pub type Replicas = u32;
+
+/// The largest replica count the program handles; bounds above it are refused.
+pub const MAX_REPLICAS: Replicas = 100_000;
+
+/// A probability strictly between 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct QuantileLevel(f64);
+
+impl QuantileLevel {
+    /// None unless `0 < level < 1`.
+    pub fn new(level: f64) -> Option<Self> {
+        (level > 0.0 && level < 1.0).then_some(QuantileLevel(level))
+    }
+
+    /// The probability.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for QuantileLevel {
+    type Error = String;
+    fn try_from(level: f64) -> Result<Self, String> {
+        QuantileLevel::new(level).ok_or_else(|| format!("a quantile level lies between 0 and 1, not at {level}"))
+    }
+}
+
+impl From<QuantileLevel> for f64 {
+    fn from(level: QuantileLevel) -> f64 {
+        level.0
+    }
+}
+
+/// Replicas that serve `load` at `capacity` per replica, at least 0. Float noise never asks for one more replica.
+/// `load` and `capacity` in the same unit; the caller has checked that capacity is positive.
+pub fn replicas_for(load: f64, capacity: f64) -> Replicas {
+    /// Replicas; keeps float noise from asking for one more.
+    const ROUNDING: f64 = 1e-9;
+    debug_assert!(capacity > 0.0);
+    let need = (load / capacity - ROUNDING).ceil();
+    if need.is_nan() || need <= 0.0 { 0 } else { need.min(f64::from(MAX_REPLICAS)) as Replicas }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_round_up_but_not_on_noise() {
+        assert_eq!(replicas_for(100.0, 10.0), 10);
+        assert_eq!(replicas_for(100.000_000_000_1, 10.0), 10);
+        assert_eq!(replicas_for(100.1, 10.0), 11);
+        assert_eq!(replicas_for(0.0, 10.0), 0);
+        assert_eq!(replicas_for(f64::NAN, 10.0), 0);
+        assert_eq!(replicas_for(1e300, 10.0), MAX_REPLICAS);
+    }
+}
