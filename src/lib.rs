@@ -16,6 +16,8 @@ pub mod error;
 pub mod rng;
 pub mod units;
 
+pub mod config;
+
 pub mod policy;
 
 pub mod history;
@@ -29,11 +31,9 @@ pub mod plan;
 
 pub mod tick;
 
-pub mod config;
+pub mod actuate;
 
 pub mod simulate;
-
-pub mod actuate;
 
 pub mod backtest;
 

@@ -40,7 +40,7 @@ fn a_floor_that_is_there_is_written_again_only_to_renew_it() {
 
 #[test]
 fn the_users_value_returns_when_the_floor_is_no_longer_needed() {
-    let a = actions(NOW, &plan(2), &view(Some(8), 8, Some(ledger(None, 8))));
+    let a = actions(NOW, &plan(1), &view(Some(8), 8, Some(ledger(None, 8))));
     assert_eq!(
         a,
         Actions { writes: vec![Write::Restore { original: None }], outcome: Outcome::Released },

@@ -6,6 +6,8 @@ pub use view::{
     AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, WorkloadView,
 };
 
+pub use crate::config::Mode;
+
 use crate::units::{LeadTime, Replicas};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -34,16 +36,6 @@ impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
-}
-
-/// Whether decisions are written to the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Decide, log, show; write nothing.
-    Observe,
-    /// Decide and write.
-    Act,
 }
 
 /// One metric that is a load, and how much of it one replica serves.
