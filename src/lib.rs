@@ -11,10 +11,11 @@
 //! the invariants, and `tests/architecture.rs` holds the code to them. Modules below stand in pipeline order: a
 //! module may use those above it, never one below.
 
-pub mod clock;
 pub mod error;
-pub mod rng;
 pub mod units;
+
+pub mod clock;
+pub mod rng;
 
 pub mod config;
 
