@@ -4,7 +4,7 @@ use crate::backtest::{self, Setting};
 use crate::error::{Failure, Problem};
 use crate::history::csv;
 use crate::series::{detect_step, grid};
-use crate::units::{LeadTime, Replicas, Time, parse_duration};
+use crate::units::{LeadTime, Replicas, Time, parse_duration, parse_share};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value = "3m", value_parser = parse_duration, value_name = "DURATION")]
     lead_time: Duration,
     /// Share of the load that may go unserved
-    #[arg(long, default_value = "0.1%", value_parser = percent, value_name = "PERCENT")]
+    #[arg(long, default_value = "0.1%", value_parser = parse_share, value_name = "PERCENT")]
     unserved_budget: f64,
     /// First instant that is scored [default: after 7 days of history, or 2 if there are fewer than 10]
     #[arg(long, value_parser = time, value_name = "TIME")]
@@ -52,14 +52,6 @@ pub struct Args {
 
 fn positive(text: &str) -> Result<f64, String> {
     text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| "expected a positive number".into())
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let value = match text.strip_suffix('%') {
-        Some(number) => number.trim().parse::<f64>().map(|v| v / 100.0),
-        None => text.parse::<f64>(),
-    };
-    value.ok().filter(|v| *v > 0.0 && *v < 1.0).ok_or_else(|| "expected a share such as 0.1% or 0.001".into())
 }
 
 fn time(text: &str) -> Result<Time, String> {

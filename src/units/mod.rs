@@ -54,9 +54,30 @@ pub fn replicas_for(load: f64, capacity: f64) -> Replicas {
     if need.is_nan() || need <= 0.0 { 0 } else { need.min(f64::from(MAX_REPLICAS)) as Replicas }
 }
 
+/// Reads a share strictly between 0 and 1: "0.1%" or "0.001".
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let share = match text.strip_suffix('%') {
+        Some(number) => number.trim().parse::<f64>().map(|v| v / 100.0),
+        None => text.parse::<f64>(),
+    };
+    share.ok().filter(|v| *v > 0.0 && *v < 1.0).ok_or_else(|| {
+        format!("expected a share between 0 and 1 such as 0.1% or 0.001; found {:?}", crate::error::shorten(text))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares() {
+        assert_eq!(parse_share("0.1%"), Ok(0.001));
+        assert_eq!(parse_share(" 0.5 "), Ok(0.5));
+        for bad in ["", "%", "0", "0%", "1", "100%", "-1%", "NaN", "inf%"] {
+            assert!(parse_share(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn replicas_round_up_but_not_on_noise() {
