@@ -11,4 +11,6 @@ pub type Points = Vec<(Time, f64)>;
 pub use source::{Answer, HistorySource, Query, Request, SourceError};
 
 #[cfg(feature = "daemon")]
+pub mod prometheus;
+#[cfg(feature = "daemon")]
 mod source;
