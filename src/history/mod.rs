@@ -11,6 +11,8 @@ pub type Points = Vec<(Time, f64)>;
 pub use source::{Answer, HistorySource, Query, Request, SourceError};
 
 #[cfg(feature = "daemon")]
+pub mod backfill;
+#[cfg(feature = "daemon")]
 pub mod prometheus;
 #[cfg(feature = "daemon")]
 mod source;
