@@ -1,0 +1,44 @@
+"""Copies of the program that die, stop or come twice."""
+import time
+
+from harness.scenario import scenario
+from harness.wait import check, hold, until
+
+
+@scenario(minute="06:42", about_seconds=120)
+def killed_in_the_middle_of_a_ramp(world):
+    """kill -9 and a restart in the middle of a ramp: the floor is never lower than before, the first action may only raise."""
+    world.web()
+    first = world.forescale()
+    floor = until(120, "the floor rises", lambda: (world.floor() or 0) > 14 and world.floor())
+    first.kill()
+    killed = time.time()
+    hold(5, "the floor stays when the program is killed", lambda: world.floor() == floor)
+    second = world.forescale()
+    until(90, "the new copy writes or keeps", lambda: second.metric("forescale_tick_decisions_total"))
+    hold(20, "the floor is not lower than before the kill", lambda: world.floor() >= floor)
+    check(world.lowest_floor(killed) >= floor, f"after the kill the floor was {world.lowest_floor(killed)}, before it {floor}")
+
+
+@scenario(minute="06:42", about_seconds=150)
+def two_copies_one_writes(world):
+    """Of two copies one writes; when the writer stops without a word the other takes over, and the stopped one stays quiet."""
+    world.web()
+    copies = [world.forescale(), world.forescale()]
+    until(120, "the floor rises", lambda: (world.floor() or 0) > 14)
+    writes = lambda c: c.metric("forescale_actuate_writes_total") or 0
+    writer, other = sorted(copies, key=writes, reverse=True)
+    check(writes(writer) > 0 and writes(other) == 0, f"writes: {writes(writer)} and {writes(other)}; expected one copy to write")
+    holder = lambda: world.kube.get("Lease", "forescale", "forescale")["spec"].get("holderIdentity")
+    before = holder()
+    writer.freeze()
+    until(60, "the other copy holds the lease", lambda: holder() not in (None, "", before))
+    surprise = 1.5 * world.trace.at(time.time())
+    world.trace.now = lambda t: surprise
+    until(120, "the other copy writes", lambda: writes(other) > 0)
+    mine = writes(other)
+    writer.thaw()
+    until(60, "the thawed copy answers", lambda: writer.get("/healthz") is not None)
+    old = writes(writer)
+    hold(12, "the thawed copy writes nothing", lambda: writes(writer) == old)
+    check(writes(other) >= mine, "the new writer lost its books")

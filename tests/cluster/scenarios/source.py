@@ -1,0 +1,50 @@
+"""The source of load on its bad days."""
+import time
+
+from harness.scenario import scenario
+from harness.wait import check, hold, until
+
+PEAK = 10_500
+
+
+def no_lower(world, floor, what):
+    check(world.floor() >= floor and world.replicas()[0] >= floor, f"{what}: floor {world.floor()}, replicas {world.replicas()[0]}, before {floor}")
+    return True
+
+
+@scenario(minute="07:04", about_seconds=300)
+def the_source_fails(world):
+    """Prometheus stopped, 500, empty, zeros at the peak, 20 s late: no scale-in, said within a minute, recovers."""
+    world.trace.now = lambda t: PEAK  # the plateau of the peak
+    world.adapter = lambda t: {"external": {f"{world.ns}/rps": PEAK}}
+    world.web()
+    copy = world.forescale()
+    until(120, "the floor covers the peak", lambda: world.floor() >= PEAK // 500)
+    healthy = lambda: copy.metric("forescale_source_up", source="main") == 1
+    until(60, "the source is up", healthy)
+
+    def stopped():
+        world.prometheus.stop()
+        return world.prometheus.start
+
+    def proxied(mode):
+        def begin():
+            world.proxy.mode = mode
+            return lambda: setattr(world.proxy, "mode", "pass")
+        return begin
+
+    for what, begin in (("stopped", stopped), ("500", proxied("error")), ("empty", proxied("empty")), ("slow", proxied("slow"))):
+        floor, t0 = min(world.floor(), PEAK // 500), time.time()
+        end = begin()
+        until(60, f"{what}: the metric says that the source is not well", lambda: no_lower(world, floor, what) and not healthy())
+        until(60 - min(50, time.time() - t0), f"{what}: an event says so", lambda: world.events("source", since=t0))
+        hold(10, f"{what}: no scale-in", lambda: no_lower(world, floor, what))
+        end()
+        until(90, f"{what}: recovers", healthy)
+
+    floor = min(world.floor(), PEAK // 500)
+    world.trace.now = lambda t: 0
+    hold(45, "zeros at the peak: no scale-in", lambda: no_lower(world, floor, "zeros"))
+    check(world.events("suspect") or world.events("zero") or world.events("held"), "no event speaks of zeros at the peak")
+    world.trace.now = lambda t: PEAK
+    hold(15, "after the zeros: no scale-in", lambda: no_lower(world, floor, "after the zeros"))
