@@ -6,15 +6,25 @@
 //! `fit` reads a history off the tick; the fitted forecaster then observes one sample a step and predicts, both in
 //! microseconds and without allocation that grows.
 
-mod baseline;
+mod combine;
+mod ensemble;
+mod experts;
+mod fitted;
+mod past;
+mod residual;
+mod track;
 
-pub use baseline::{Fitted, fit};
+pub use experts::Expert;
+pub use fitted::{Fitted, fit};
 
 use crate::units::{Step, Time};
 use serde::{Deserialize, Serialize};
 
 /// The quantile levels of every forecast, rising.
 pub const LEVELS: [f64; 9] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999];
+
+/// A forecast of less history than this abstains.
+pub const COLD_START: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
 
 /// What to forecast.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +40,7 @@ pub struct Task {
 }
 
 /// Quantiles of the largest load of one window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WindowForecast {
     /// Steps from the origin to the first step of the window.
     pub horizon: usize,

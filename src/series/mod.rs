@@ -1,7 +1,9 @@
 //! Regular samples on wall-clock time. Missing, stale and zero are three values from here to the decision.
 
+mod calendar;
 mod grid;
 
+pub use calendar::{Calendar, Slot};
 pub use grid::{GridError, detect_step, grid};
 
 use crate::units::{Step, Time};

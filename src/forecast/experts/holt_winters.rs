@@ -1,0 +1,59 @@
+//! Online additive Holt-Winters without trend (Winters, "Forecasting sales by exponentially weighted moving averages",
+//! Management Science 1960), on log load, with one season: the local day.
+
+use crate::forecast::past::Refloor;
+use crate::units::Step;
+
+/// Level and season of one workload.
+#[derive(Debug, Clone)]
+pub struct HoltWinters {
+    level: f32,
+    season: Vec<f32>,
+    alpha: f32,
+    gamma: f32,
+    seen: usize,
+}
+
+impl HoltWinters {
+    /// `alpha`: share of the surprise that moves the level each minute. `gamma`: share that moves the season each day.
+    pub fn new(slots: usize, step: Step, alpha: f32, gamma: f32) -> Self {
+        let alpha = 1.0 - (1.0 - alpha).powf(step.secs() as f32 / 60.0);
+        HoltWinters { level: 0.0, season: vec![0.0; slots], alpha: alpha.min(0.9), gamma, seen: 0 }
+    }
+
+    /// The forecast of one step in `slot`.
+    pub fn point(&self, slot: usize) -> f32 {
+        self.level + self.season.get(slot).copied().unwrap_or(0.0)
+    }
+
+    /// The largest forecast of `window` steps from `slot` on. None until a day has been seen.
+    pub fn top(&self, slot: usize, window: usize, slots: usize) -> Option<f32> {
+        let most = (slot..slot + window).map(|s| self.point(s % slots)).fold(f32::NEG_INFINITY, f32::max);
+        (self.seen > slots && most.is_finite()).then_some(most)
+    }
+
+    /// Learns one Valid step.
+    pub fn learn(&mut self, z: f32, slot: usize) {
+        let Some(season) = self.season.get_mut(slot) else { return };
+        self.seen += 1;
+        if self.seen == 1 {
+            self.level = z;
+        }
+        let first_day = self.seen <= 1440.min(usize::MAX);
+        let before = self.level;
+        let surprise = z - before - *season;
+        self.level += self.alpha * surprise;
+        // the first day's season is what the level has not taken
+        let gamma = if first_day { 1.0 } else { self.gamma };
+        *season += gamma * (z - self.level - *season);
+    }
+
+    /// Carries the state over to a new floor.
+    pub fn refloor(&mut self, moved: Refloor) {
+        let level = moved.carry(self.level);
+        for season in &mut self.season {
+            *season = moved.carry(self.level + *season) - level;
+        }
+        self.level = level;
+    }
+}

@@ -1,0 +1,108 @@
+//! Weighted least squares on sufficient statistics that forget.
+
+/// Discounted Gram matrix and right-hand side of a linear regression with `N` features.
+#[derive(Debug, Clone)]
+pub struct Gram<const N: usize> {
+    /// Lower triangle, row by row.
+    gram: Vec<f64>,
+    right: Vec<f64>,
+    weight: f64,
+    growth: f64,
+}
+
+impl<const N: usize> Gram<N> {
+    /// The weight of a row halves in `half_life` rows.
+    pub fn new(half_life: f64) -> Self {
+        Gram { gram: vec![0.0; N * (N + 1) / 2], right: vec![0.0; N], weight: 1.0, growth: 2f64.powf(1.0 / half_life) }
+    }
+
+    /// Adds one row.
+    pub fn add(&mut self, x: &[f32; N], y: f32) {
+        self.weight *= self.growth;
+        let mut at = 0;
+        for i in 0..N {
+            let xi = self.weight * f64::from(x[i]);
+            for xj in &x[..=i] {
+                self.gram[at] += xi * f64::from(*xj);
+                at += 1;
+            }
+            self.right[i] += xi * f64::from(y);
+        }
+        if self.weight > 1e9 {
+            let shrink = 1.0 / self.weight;
+            self.gram.iter_mut().chain(&mut self.right).for_each(|v| *v *= shrink);
+            self.weight = 1.0;
+        }
+    }
+
+    /// Minimises the discounted squared error + `ridge` newest-row weights x squared coefficients. None if the matrix is
+    /// not positive definite.
+    pub fn solve(&self, ridge: f64) -> Option<[f32; N]> {
+        let mut l = self.gram.clone();
+        let row = |i: usize| i * (i + 1) / 2;
+        for i in 0..N {
+            l[row(i) + i] += ridge * self.weight;
+        }
+        for i in 0..N {
+            for j in 0..=i {
+                let mut sum = l[row(i) + j];
+                for k in 0..j {
+                    sum -= l[row(i) + k] * l[row(j) + k];
+                }
+                if i == j {
+                    if !(sum > 0.0 && sum.is_finite()) {
+                        return None;
+                    }
+                    l[row(i) + i] = sum.sqrt();
+                } else {
+                    l[row(i) + j] = sum / l[row(j) + j];
+                }
+            }
+        }
+        let mut x = self.right.clone();
+        for i in 0..N {
+            for k in 0..i {
+                x[i] -= l[row(i) + k] * x[k];
+            }
+            x[i] /= l[row(i) + i];
+        }
+        for i in (0..N).rev() {
+            for k in i + 1..N {
+                x[i] -= l[row(k) + i] * x[k];
+            }
+            x[i] /= l[row(i) + i];
+        }
+        let mut out = [0.0; N];
+        for (out, x) in out.iter_mut().zip(&x) {
+            *out = *x as f32;
+        }
+        out.iter().all(|v| v.is_finite()).then_some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ridge_equals_the_direct_solution() {
+        // rows (1,2)->3, (2,1)->3, (1,0)->2 without forgetting; (X'X + I) = [[7,4],[4,6]], X'y = [11,9]
+        // inverse = [[6,-4],[-4,7]] / 26: b = [30, 19] / 26
+        let mut gram = Gram::<2>::new(f64::INFINITY);
+        for (x, y) in [([1.0, 2.0], 3.0), ([2.0, 1.0], 3.0), ([1.0, 0.0], 2.0)] {
+            gram.add(&x, y);
+        }
+        let b = gram.solve(1.0).unwrap();
+        assert!((b[0] - 30.0 / 26.0).abs() < 1e-6 && (b[1] - 19.0 / 26.0).abs() < 1e-6, "{b:?}");
+    }
+
+    #[test]
+    fn old_rows_weigh_less() {
+        let mut gram = Gram::<1>::new(1.0);
+        gram.add(&[1.0], 0.0);
+        gram.add(&[1.0], 3.0);
+        // weights 1 and 1/2: mean 2
+        assert!((gram.solve(0.0).unwrap()[0] - 2.0).abs() < 1e-6);
+        assert_eq!(Gram::<2>::new(1.0).solve(0.0), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! The forecaster of one workload: experts → quantiles → mixture → calibration, one step at a time.
+
+use super::ensemble::Window;
+use super::experts::{Ahead, Bank};
+use super::past::Past;
+use super::{Abstention, QuantileForecast, Task, WindowForecast};
+use crate::series::{Calendar, Sample, Series};
+use crate::units::Time;
+
+/// A forecaster that has seen a history.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    task: Task,
+    calendar: Calendar,
+    slots: usize,
+    past: Past,
+    bank: Bank,
+    windows: Vec<Window>,
+    forecast: QuantileForecast,
+}
+
+/// Fits by walking through the history once.
+pub fn fit(history: &Series, task: &Task) -> Fitted {
+    let calendar = Calendar::new(&task.time_zone, task.step);
+    let slots = calendar.slots();
+    let mut fitted = Fitted {
+        calendar,
+        slots,
+        past: Past::new(task),
+        bank: Bank::new(task.step, slots),
+        windows: task.horizons.iter().map(|h| Window::new(task, *h)).collect(),
+        forecast: QuantileForecast {
+            origin: history.at(0),
+            windows: task.horizons.iter().map(|h| WindowForecast { horizon: *h, ..Default::default() }).collect(),
+            abstains: Some(Abstention::ColdStart),
+        },
+        task: task.clone(),
+    };
+    for (at, sample) in history.iter() {
+        fitted.observe(at, sample);
+    }
+    fitted
+}
+
+impl Fitted {
+    /// Takes the sample of the next step, learns from the windows that end with it, and forecasts.
+    pub fn observe(&mut self, at: Time, sample: Sample) {
+        let slot = self.calendar.slot(at).of_day;
+        let bridge = self.bank.bridge(slot);
+        if let Some(moved) = self.past.push(sample, bridge) {
+            self.bank.refloor(moved);
+            self.windows.iter_mut().for_each(Window::forget_pending);
+        }
+        let z = self.past.z(0).unwrap_or(0.0);
+        self.bank.learn(z, self.past.now_valid(), slot);
+        let newest = self.past.newest_top();
+        if let Some(start) = newest {
+            if self.past.is_clean(start) {
+                let top = self.past.recent_top(self.past.window());
+                self.windows.iter_mut().for_each(|w| w.learn(&self.past, start, top));
+            }
+        }
+        let first = newest.unwrap_or(0);
+        let behind = (self.past.seen() - 1).saturating_sub(first);
+        let ahead = Ahead::new(&mut self.calendar, at - self.task.step.times(behind), first);
+        let now = self.bank.now(&self.past, ahead);
+        let origin = self.past.seen() - 1;
+        for (window, forecast) in self.windows.iter_mut().zip(&mut self.forecast.windows) {
+            let from = at + self.task.step.times(window.horizon());
+            let ahead = Ahead::new(&mut self.calendar, from, origin + window.horizon());
+            let drafted = self.bank.points(&self.past, &now, &ahead, window.nowcast(), self.slots);
+            forecast.values = window.forecast(&self.past, origin, &ahead, drafted);
+        }
+        self.forecast.origin = at;
+        let cold = self.past.valid_seen() < self.task.step.cover(super::COLD_START);
+        self.forecast.abstains = cold.then_some(Abstention::ColdStart);
+    }
+
+    /// The fan from the last observed step.
+    pub fn predict(&self) -> QuantileForecast {
+        self.forecast.clone()
+    }
+}

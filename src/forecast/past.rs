@@ -1,0 +1,205 @@
+//! What the experts look at: the recent load in log space and the largest load of each past window.
+
+use super::Task;
+use crate::series::Sample;
+use std::collections::VecDeque;
+
+/// Days of window maxima that are kept.
+const DAYS: usize = 15;
+/// Steps kept at most, whatever the step.
+const MAX_STEPS: usize = 24_000;
+
+/// The past in `z = ln(load + floor)`. Steps are numbered from 0, the first ever observed.
+///
+/// A step without a Valid sample is bridged by `fill`, so that lags and windows have a value, but its windows are marked
+/// and teach nothing.
+#[derive(Debug, Clone)]
+pub struct Past {
+    window: usize,
+    floor: f64,
+    seen: usize,
+    valid_seen: usize,
+    recent: VecDeque<f32>,
+    recent_valid: VecDeque<bool>,
+    tops: Vec<f32>,
+    clean: Vec<bool>,
+    next_floor: usize,
+    per_day: usize,
+    /// Largest load of each of the last days, newest last.
+    peaks: VecDeque<f64>,
+    mean: f64,
+}
+
+impl Past {
+    /// Nothing seen.
+    pub fn new(task: &Task) -> Self {
+        let per_day = task.step.per_day();
+        let longest = task.horizons.last().copied().unwrap_or(1);
+        let steps = (DAYS * per_day + longest + task.window + 16).min(MAX_STEPS);
+        let hours = task.step.cover(std::time::Duration::from_secs(7200)) + task.window;
+        Past {
+            window: task.window,
+            floor: 1.0,
+            seen: 0,
+            valid_seen: 0,
+            recent: VecDeque::with_capacity(hours + 1),
+            recent_valid: VecDeque::with_capacity(hours + 1),
+            tops: vec![0.0; steps],
+            clean: vec![false; steps],
+            next_floor: 1,
+            per_day,
+            peaks: VecDeque::from([0.0]),
+            mean: 0.0,
+        }
+    }
+
+    /// Steps observed so far.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Valid samples so far.
+    pub fn valid_seen(&self) -> usize {
+        self.valid_seen
+    }
+
+    /// Steps in the window.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Load → log space.
+    pub fn to_z(&self, load: f64) -> f32 {
+        (load + self.floor).ln() as f32
+    }
+
+    /// Log space → load, not below 0.
+    pub fn to_load(&self, z: f32) -> f64 {
+        (f64::from(z).min(600.0).exp() - self.floor).max(0.0)
+    }
+
+    /// Mean load, exponentially forgotten over 3 days: the unit of losses, from what is known now.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// The largest load of the last 7 days.
+    pub fn peak(&self) -> f64 {
+        self.peaks.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Takes the next step. `fill` bridges it in log space if the sample is not Valid. True if the floor moved, with the
+    /// function that carries old log values over.
+    pub fn push(&mut self, sample: Sample, fill: f32) -> Option<Refloor> {
+        let valid = sample.valid();
+        if let Some(load) = valid {
+            self.valid_seen += 1;
+            let rate = (1.0 / self.valid_seen as f64).max(1.0 / (3.0 * self.per_day as f64));
+            self.mean += rate * (load - self.mean);
+            if let Some(today) = self.peaks.back_mut() {
+                *today = today.max(load);
+            }
+        }
+        let z = valid.map_or(fill, |load| self.to_z(load));
+        self.seen += 1;
+        if self.seen.is_multiple_of(self.per_day.max(1)) {
+            self.peaks.push_back(0.0);
+            while self.peaks.len() > 8 {
+                self.peaks.pop_front();
+            }
+        }
+        self.recent.push_front(if z.is_finite() { z } else { self.recent.front().copied().unwrap_or(0.0) });
+        self.recent_valid.push_front(valid.is_some());
+        if self.recent.len() == self.recent.capacity().max(2) {
+            self.recent.pop_back();
+            self.recent_valid.pop_back();
+        }
+        if let Some(start) = self.newest_top() {
+            let slot = start % self.tops.len();
+            self.tops[slot] = self.recent_top(self.window);
+            self.clean[slot] = self.recent_valid.iter().take(self.window).all(|v| *v);
+        }
+        self.refloor()
+    }
+
+    /// The largest of the last `steps` values, in log space.
+    pub fn recent_top(&self, steps: usize) -> f32 {
+        self.recent.iter().take(steps.max(1)).copied().fold(f32::NEG_INFINITY, f32::max)
+    }
+
+    /// The value `back` steps ago, in log space.
+    pub fn z(&self, back: usize) -> Option<f32> {
+        self.recent.get(back).copied()
+    }
+
+    /// True if the newest sample was Valid.
+    pub fn now_valid(&self) -> bool {
+        self.recent_valid.front().copied().unwrap_or(false)
+    }
+
+    /// True if the newest `steps` samples were all Valid.
+    pub fn recent_valid(&self, steps: usize) -> bool {
+        self.recent_valid.len() >= steps && self.recent_valid.iter().take(steps).all(|v| *v)
+    }
+
+    /// Number of the newest step whose window `[step, step + window)` has fully elapsed.
+    pub fn newest_top(&self) -> Option<usize> {
+        self.seen.checked_sub(self.window)
+    }
+
+    /// Largest value, in log space, of the window that starts at step `start`, if it has elapsed and is still kept.
+    pub fn top(&self, start: Option<usize>) -> Option<f32> {
+        let (start, newest) = (start?, self.newest_top()?);
+        (start <= newest && newest - start < self.tops.len()).then(|| self.tops[start % self.tops.len()])
+    }
+
+    /// Whether every sample of that window was Valid.
+    pub fn is_clean(&self, start: usize) -> bool {
+        self.top(Some(start)).is_some() && self.clean[start % self.clean.len()]
+    }
+
+    /// Moves the floor to 5 % of the median load (of half the mean where the median is 0), at set counts of steps.
+    fn refloor(&mut self) -> Option<Refloor> {
+        if self.seen < self.next_floor {
+            return None;
+        }
+        self.next_floor =
+            if self.seen < self.per_day { (self.seen * 4).min(self.per_day) } else { self.seen + self.per_day };
+        let newest = self.newest_top()?;
+        let kept = newest.min(self.tops.len() - 1).min(7 * self.per_day);
+        let mut loads: Vec<f32> = (newest - kept..=newest)
+            .filter(|s| self.clean[s % self.clean.len()])
+            .map(|s| self.tops[s % self.tops.len()])
+            .collect();
+        if loads.is_empty() {
+            return None;
+        }
+        let mid = loads.len() / 2;
+        let (_, median, _) = loads.select_nth_unstable_by(mid, f32::total_cmp);
+        let median = self.to_load(*median);
+        let wanted = 0.05 * if median > 1e-9 * self.mean { median } else { self.mean / 2.0 };
+        let ratio = wanted / self.floor;
+        if !(wanted.is_finite() && wanted > 0.0) || (0.5..2.0).contains(&ratio) {
+            return None;
+        }
+        let moved = Refloor { old: self.floor, new: wanted };
+        self.floor = wanted;
+        self.recent.iter_mut().for_each(|z| *z = moved.carry(*z));
+        self.tops.iter_mut().for_each(|z| *z = moved.carry(*z));
+        Some(moved)
+    }
+}
+
+/// A move of the floor in `ln(load + floor)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Refloor {
+    old: f64,
+    new: f64,
+}
+
+impl Refloor {
+    /// An old log value in the new space.
+    pub fn carry(self, z: f32) -> f32 {
+        ((f64::from(z).min(600.0).exp() - self.old).max(0.0) + self.new).ln() as f32
+    }
+}

@@ -1,0 +1,182 @@
+//! From a point to quantiles: how far an expert was off, in units of how far it is usually off here and now.
+//!
+//! Residuals are standardised by a local scale and counted in a histogram that forgets (the mechanism of Autopilot,
+//! Rzadca et al., EuroSys 2020, and of the Kubernetes VPA); quantiles take the finite-sample rank of split conformal
+//! prediction (Vovk et al., 2005).
+
+const BINS: usize = 128;
+/// Histograms reach from -sinh(5) to sinh(5), about 74 scale units each way, in equal steps of asinh.
+const REACH: f32 = 5.0;
+/// Weight of the prior: a Laplace distribution of mean size 1.
+const PRIOR: f32 = 20.0;
+
+/// Standardised residuals, newer ones weighing more.
+#[derive(Debug, Clone)]
+pub struct Residuals {
+    bins: Vec<f32>,
+    total: f32,
+    weight: f32,
+    growth: f32,
+}
+
+impl Residuals {
+    /// Half of the weight is forgotten in `half_life` residuals.
+    pub fn new(half_life: f64) -> Self {
+        let mut bins = vec![0.0; BINS];
+        let mut total = 0.0;
+        for (i, bin) in bins.iter_mut().enumerate() {
+            let x = edge(i as f32 + 0.5);
+            let width = edge(i as f32 + 1.0) - edge(i as f32);
+            *bin = PRIOR * 0.5 * (-x.abs()).exp() * width;
+            total += *bin;
+        }
+        Residuals { bins, total, weight: 1.0, growth: 2f64.powf(1.0 / half_life.max(1.0)) as f32 }
+    }
+
+    /// Counts one residual, in scale units.
+    pub fn add(&mut self, residual: f32) {
+        if !residual.is_finite() {
+            return;
+        }
+        let at = ((residual.asinh() + REACH) / (2.0 * REACH) * BINS as f32).clamp(0.0, BINS as f32 - 1.0) as usize;
+        self.weight *= self.growth;
+        self.bins[at] += self.weight;
+        self.total += self.weight;
+        if self.weight > 1e6 {
+            let shrink = 1.0 / self.weight;
+            self.bins.iter_mut().for_each(|b| *b *= shrink);
+            self.total = self.bins.iter().sum();
+            self.weight = 1.0;
+        }
+    }
+
+    /// Quantiles at rising levels, in scale units, written to `out`.
+    pub fn quantiles(&self, levels: &[f64], out: &mut [f32]) {
+        let mut below = 0.0;
+        let mut bin = 0;
+        for (level, out) in levels.iter().zip(out) {
+            let mass = ((self.total + self.weight) * *level as f32).min(self.total);
+            while bin < BINS - 1 && below + self.bins[bin] < mass {
+                below += self.bins[bin];
+                bin += 1;
+            }
+            let share = if self.bins[bin] > 0.0 { ((mass - below) / self.bins[bin]).clamp(0.0, 1.0) } else { 0.5 };
+            *out = edge(bin as f32 + share);
+        }
+    }
+}
+
+fn edge(position: f32) -> f32 {
+    (position / BINS as f32 * 2.0 * REACH - REACH).sinh()
+}
+
+/// Time-of-day slots of a scale.
+const SLOTS: usize = 96;
+/// Slots of the hour.
+const PHASES: usize = 60;
+
+/// Where in day and hour a target lies, for scales.
+#[derive(Debug, Clone, Copy)]
+pub struct When {
+    /// Share of the local day, 0..1.
+    pub day: f32,
+    /// Share of the hour, 0..1.
+    pub hour: f32,
+}
+
+/// The usual size of one expert's residuals: recently, at this time of day, and at this minute of the hour.
+#[derive(Debug, Clone)]
+pub struct Scale {
+    recent: f32,
+    rate: f32,
+    count: f32,
+    slots: Vec<f32>,
+    phases: Vec<f32>,
+    slot_rate: f32,
+    phase_rate: f32,
+}
+
+/// No scale is smaller: 0.1 % of the load.
+const LEAST: f32 = 1e-3;
+
+impl Scale {
+    /// `step_secs` sets the pace of forgetting: 50 minutes for the recent part, days for the others.
+    pub fn new(step_secs: u32) -> Self {
+        let step = step_secs as f32;
+        Scale {
+            recent: 0.0,
+            rate: (step / 3000.0).min(0.3),
+            count: 0.0,
+            slots: vec![-1.0; SLOTS],
+            phases: vec![1.0; PHASES],
+            slot_rate: (0.3 * step / 900.0).min(0.3),
+            phase_rate: (0.3 * step / 3600.0 / 4.0 * 2.5).clamp(0.005, 0.2),
+        }
+    }
+
+    /// The scale for a target at `when`, without the minute of the hour.
+    pub fn plain(&self, when: When) -> f32 {
+        let slot = self.slots[index(when.day, SLOTS)];
+        let daily = if slot < 0.0 { self.recent } else { slot };
+        (0.5 * (self.recent + daily)).max(LEAST)
+    }
+
+    /// The factor of the minute of the hour.
+    pub fn phase(&self, when: When) -> f32 {
+        self.phases[index(when.hour, PHASES)].clamp(0.1, 10.0)
+    }
+
+    /// Learns the size of one residual.
+    pub fn add(&mut self, size: f32, when: When) {
+        if !size.is_finite() {
+            return;
+        }
+        let standard = size / self.plain(when);
+        self.count += 1.0;
+        self.recent += self.rate.max(1.0 / self.count) * (size - self.recent);
+        let at = index(when.day, SLOTS);
+        for (at, share) in [(at, 1.0), ((at + 1) % SLOTS, 0.5), ((at + SLOTS - 1) % SLOTS, 0.5)] {
+            let slot = &mut self.slots[at];
+            if *slot < 0.0 {
+                *slot = size;
+            }
+            *slot += self.slot_rate * share * (size - *slot);
+        }
+        if self.count > 200.0 {
+            let phase = &mut self.phases[index(when.hour, PHASES)];
+            *phase += self.phase_rate * (standard.min(10.0) - *phase);
+        }
+    }
+}
+
+fn index(share: f32, slots: usize) -> usize {
+    ((share * slots as f32) as usize).min(slots - 1)
+}
+
+/// The usual size of residuals over days.
+#[derive(Debug, Clone, Copy)]
+pub struct Slow {
+    size: f32,
+    count: f32,
+    rate: f32,
+}
+
+impl Slow {
+    /// Half of the weight is forgotten in `half_life` residuals.
+    pub fn new(half_life: f64) -> Self {
+        Slow { size: 0.0, count: 0.0, rate: (1.0 - 0.5f64.powf(1.0 / half_life.max(1.0))) as f32 }
+    }
+
+    /// The size.
+    pub fn size(&self) -> f32 {
+        self.size.max(LEAST)
+    }
+
+    /// Learns one.
+    pub fn add(&mut self, size: f32) {
+        if size.is_finite() {
+            self.count += 1.0;
+            self.size += self.rate.max(1.0 / self.count) * (size - self.size);
+        }
+    }
+}
