@@ -3,12 +3,18 @@
 //! [`tick`] is total and deterministic: any input gives a [`Decision`], and the same inputs and memory give the
 //! same bytes, live, in simulation, in backtest and in replay.
 
-use crate::demand::{Demand, demand};
-use crate::forecast::{Fitted, QuantileForecast, Task, fit};
-use crate::plan::{Observation, Parts, Plan, PlanTask, Planner, Proposal, Reason, SourceState};
+mod log;
+mod memory;
+
+pub use log::{Difference, Record, Replay, ReplayError};
+pub use memory::{Memory, MetricMemory};
+
+use crate::demand::Demand;
+use crate::forecast::{Abstention, QuantileForecast};
+use crate::plan::{Bounds, Evidence, Observation, Parts, Plan, Reason, SourceState, Standing, decide};
 use crate::policy::Policy;
-use crate::series::{Sample, Series};
-use crate::units::{Replicas, Step, Time};
+use crate::series::Sample;
+use crate::units::{MAX_REPLICAS, Time};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -35,97 +41,6 @@ pub struct Inputs {
     pub observation: Observation,
 }
 
-/// What one metric has taught so far.
-#[derive(Debug, Clone)]
-pub struct MetricMemory {
-    series: Series,
-    forecaster: Fitted,
-    planner: Planner,
-    lead: usize,
-    latest: Option<Step1>,
-}
-
-#[derive(Debug, Clone)]
-struct Step1 {
-    forecast: QuantileForecast,
-    demand: Option<Demand>,
-    proposal: Proposal,
-}
-
-impl MetricMemory {
-    /// Learns from a history, off the tick: the very steps that live ticks would have taken.
-    pub fn learn(history: &Series, policy: &Policy, capacity: f64) -> MetricMemory {
-        let step = history.step();
-        let lead = step.cover(policy.lead_time.0);
-        let window = step.cover(COMMITMENT);
-        let task = Task { step, horizons: horizons(step, lead), window, time_zone: policy.time_zone.clone() };
-        let plan_task = PlanTask {
-            step,
-            lead,
-            window,
-            unserved_budget: policy.unserved_budget,
-            min_replicas: policy.min_replicas,
-            max_replicas: policy.max_replicas,
-        };
-        let mut memory = MetricMemory {
-            series: Series::new(history.at(0), step, 14 * step.per_day()),
-            forecaster: fit(&Series::new(history.at(0), step, 1), &task),
-            planner: Planner::new(plan_task),
-            lead,
-            latest: None,
-        };
-        for (_, sample) in history.iter() {
-            memory.advance(sample, capacity);
-        }
-        memory
-    }
-
-    /// One step: observe, predict, propose.
-    fn advance(&mut self, sample: Sample, capacity: f64) {
-        let at = self.series.next_at();
-        self.series.push(sample);
-        self.forecaster.observe(at, sample);
-        let forecast = self.forecaster.predict();
-        let demand = forecast.window(self.lead).filter(|_| forecast.abstains.is_none()).map(|w| demand(w, capacity));
-        let proposal = self.planner.advance(at, sample, demand.as_ref(), capacity);
-        self.latest = Some(Step1 { forecast, demand, proposal });
-    }
-
-    /// The samples so far.
-    pub fn series(&self) -> &Series {
-        &self.series
-    }
-
-    /// The newest forecast.
-    pub fn forecast(&self) -> Option<&QuantileForecast> {
-        self.latest.as_ref().map(|l| &l.forecast)
-    }
-}
-
-/// The horizons that are forecast: the lead, and 3, 15 and 60 minutes for people and for scoring.
-fn horizons(step: Step, lead: usize) -> Vec<usize> {
-    let mut horizons: Vec<usize> = [180, 900, 3600].map(|s| step.cover(Duration::from_secs(s))).to_vec();
-    horizons.push(lead);
-    horizons.sort_unstable();
-    horizons.dedup();
-    horizons
-}
-
-/// All that is remembered of one workload from tick to tick.
-#[derive(Debug, Clone)]
-pub struct Memory {
-    /// One per metric of the policy.
-    pub metrics: Vec<MetricMemory>,
-    last: Option<(Time, Replicas)>,
-}
-
-impl Memory {
-    /// The memory of a workload whose metrics have learned.
-    pub fn new(metrics: Vec<MetricMemory>) -> Memory {
-        Memory { metrics, last: None }
-    }
-}
-
 /// One decision with everything that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
@@ -137,42 +52,63 @@ pub struct Decision {
     pub forecasts: Vec<Option<QuantileForecast>>,
     /// The demand of each metric at the lead. None: no forecast, or it abstains.
     pub demands: Vec<Option<Demand>>,
+    /// What the plan was made from.
+    pub evidence: Evidence,
     /// What to do.
     pub plan: Plan,
 }
 
-/// How long a plan holds without being renewed.
-const VALID: Duration = Duration::from_secs(15 * 60);
-
-/// Decides. See the module's text.
+/// Decides. See the module's text. A metric of the policy without memory or inputs counts as stale; more inputs than
+/// metrics are ignored.
 pub fn tick(now: Time, policy: &Policy, inputs: &Inputs, memory: &mut Memory) -> Decision {
     for (metric, new) in memory.metrics.iter_mut().zip(&inputs.metrics) {
-        for sample in &new.samples {
-            metric.advance(*sample, new.capacity_per_replica);
-        }
+        metric.take(new);
     }
-    let latest = || memory.metrics.iter().filter_map(|m| m.latest.as_ref());
-    let parts = Parts {
-        reactive: latest().filter_map(|l| l.proposal.reactive).max(),
-        forecast: latest().map(|l| l.proposal.replicas).max(),
-        schedule: None,
-        hold: None,
-    };
-    let wanted = parts.reactive.max(parts.forecast).unwrap_or(inputs.observation.replicas);
-    let replicas = wanted.clamp(policy.min_replicas, policy.max_replicas);
-    let reason = match () {
-        () if replicas < wanted => Reason::MaxReplicas,
-        () if replicas > wanted => Reason::MinReplicas,
-        () if parts.forecast > parts.reactive => Reason::Forecast,
-        () => Reason::Reactive,
-    };
-    memory.last = Some((now, replicas));
+    let evidence = evidence(now, policy, inputs, memory);
+    let max = policy.max_replicas.min(MAX_REPLICAS);
+    let bounds = Bounds { min: policy.min_replicas.min(max), max };
+    let plan = decide(now, bounds, &evidence, &inputs.observation, &mut memory.plan);
     Decision {
         at: now,
         inputs: digest(policy, inputs),
         forecasts: memory.metrics.iter().map(|m| m.forecast().cloned()).collect(),
-        demands: memory.metrics.iter().map(|m| m.latest.as_ref().and_then(|l| l.demand)).collect(),
-        plan: Plan { replicas, reason, parts, valid_until: now + VALID, wake: now + Duration::from_secs(60) },
+        demands: memory.metrics.iter().map(|m| m.latest().and_then(|l| l.demand)).collect(),
+        evidence,
+        plan,
+    }
+}
+
+/// Several metrics: the largest need wins, the worst standing counts.
+fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evidence {
+    let metrics: Vec<(&MetricMemory, Standing)> =
+        memory.metrics.iter().zip(&inputs.metrics).map(|(m, new)| (m, m.standing(now, &new.source))).collect();
+    let absent = metrics.len() < policy.metrics.len();
+    let worst = metrics.iter().map(|(_, s)| *s).max().unwrap_or(Standing::Fresh);
+    let known = || metrics.iter().filter(|(_, s)| *s != Standing::Stale).map(|(m, _)| *m);
+    let abstains = metrics.iter().filter_map(|(m, _)| m.forecast().and_then(|f| f.abstains)).next();
+    Evidence {
+        parts: Parts {
+            reactive: known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max(),
+            forecast: metrics.iter().filter_map(|(m, _)| m.latest()).map(|l| l.proposal.replicas).max(),
+            schedule: None,
+            hold: None,
+        },
+        standing: if absent { Standing::Stale } else { worst },
+        usual_high: match worst {
+            Standing::Stale => metrics.iter().map(|(m, _)| m.usual_high()).max().flatten(),
+            Standing::Fresh | Standing::Gap => None,
+        },
+        usual_low: metrics
+            .iter()
+            .map(|(m, _)| m.usual_low())
+            .collect::<Option<Vec<_>>>()
+            .and_then(|l| l.into_iter().max()),
+        surge: known().filter_map(MetricMemory::surge).max(),
+        reacting: match abstains {
+            None => Reason::Reactive,
+            Some(Abstention::ColdStart) => Reason::ColdStart,
+            Some(Abstention::LosesToSeasonalNaive | Abstention::LosesToReactive) => Reason::Abstains,
+        },
     }
 }
 
@@ -181,3 +117,6 @@ fn digest(policy: &Policy, inputs: &Inputs) -> String {
     let bytes = serde_json::to_vec(&(policy, inputs)).unwrap_or_default();
     Sha256::digest(&bytes).iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,7 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
                 replicas: desired.last().copied().unwrap_or(setting.min_replicas),
                 ready,
                 autoscaled: false,
+                floor: None,
                 rollout: false,
                 blocked: None,
             },

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Each builds the ends, calls the middle and hands the result to `report`.
 
 mod backtest;
+mod replay;
 
 use crate::error::Failure;
 use clap::{Parser, Subcommand};
@@ -19,6 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Backtest(backtest::Args),
+    Replay(replay::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -26,6 +28,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Backtest(args) => backtest::run(&args),
+        Command::Replay(args) => replay::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

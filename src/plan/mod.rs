@@ -2,11 +2,17 @@
 //!
 //! A forecast only ever raises a floor. Scale-in is the reactive side's, on positive evidence.
 
+mod decide;
 mod observation;
+mod pace;
 mod planner;
+mod usual;
 
+pub use decide::{Bounds, Evidence, HOLD, PlanMemory, STABILIZATION, Standing, VALID, decide};
 pub use observation::{Observation, SourceState};
+pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
+pub use usual::{believed, usual_high, usual_low};
 
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};

@@ -14,6 +14,9 @@ pub struct Observation {
     pub ready: Replicas,
     /// True when an HPA or ScaledObject stands above our floor.
     pub autoscaled: bool,
+    /// Our floor that is in force now, from the ledger. None: nothing is ours. A first decision never goes below it.
+    #[serde(default)]
+    pub floor: Option<Replicas>,
     /// A rollout is under way.
     pub rollout: bool,
     /// Why pods cannot be created, in the API's words.

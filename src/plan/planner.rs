@@ -1,6 +1,6 @@
 //! The decision layer: one proposal a step from the load so far and the forecast.
 
-use crate::demand::Demand;
+use crate::forecast::WindowForecast;
 use crate::series::Sample;
 use crate::units::{Replicas, Step, Time, replicas_for};
 use serde::{Deserialize, Serialize};
@@ -45,13 +45,13 @@ impl Planner {
         Planner { task, last: None, held: Default::default() }
     }
 
-    /// One step: the sample of `at`, the replicas each quantile of the load to come needs (None: the forecast
-    /// abstains), and the load one replica serves now.
-    pub fn advance(&mut self, _at: Time, sample: Sample, demand: Option<&Demand>, capacity: f64) -> Proposal {
+    /// One step: the sample of `at`, the load to come from one lead on (None: the forecast abstains), and the load one
+    /// replica serves now.
+    pub fn advance(&mut self, _at: Time, sample: Sample, ahead: Option<&WindowForecast>, capacity: f64) -> Proposal {
         if let Some(load) = sample.measured() {
             self.last = Some(replicas_for(load, capacity));
         }
-        let ahead = demand.map_or(0, |d| d.replicas[6]);
+        let ahead = ahead.map_or(0, |w| replicas_for(w.values[6], capacity));
         self.held.push_front(ahead.max(self.last.unwrap_or(0)));
         self.held.truncate(self.task.window);
         let replicas =

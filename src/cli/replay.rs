@@ -1,0 +1,56 @@
+//! `forescale replay`: run a decision log again and say where it parts.
+
+use crate::error::{Failure, Problem};
+use crate::tick::{Replay, ReplayError};
+use anyhow::Context;
+use std::io::BufRead;
+use std::path::PathBuf;
+
+/// Longest line of a log, bytes: a start record holds a history.
+const MAX_LINE: u64 = 1 << 28;
+
+/// Run a decision log again: every decision must come out the same, byte for byte
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  forescale replay decisions.jsonl")]
+pub struct Args {
+    /// Decision log: JSON lines, as `run` and `backtest --log` write them (- for standard input)
+    #[arg(value_name = "FILE")]
+    log: PathBuf,
+}
+
+/// Runs it. The first difference is a failure.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let name = if args.log.as_os_str() == "-" { "standard input".into() } else { args.log.display().to_string() };
+    let mut reader: Box<dyn BufRead> = if args.log.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = std::fs::File::open(&args.log);
+        Box::new(std::io::BufReader::new(
+            file.map_err(|e| Problem::new(&name, "a readable decision log", e.to_string()))?,
+        ))
+    };
+    let mut replay = Replay::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = std::io::Read::take(&mut reader, MAX_LINE);
+        if limited.read_until(b'\n', &mut line).with_context(|| format!("{name}: cannot be read"))? == 0 {
+            break;
+        }
+        match replay.line(&String::from_utf8_lossy(&line)) {
+            Ok(()) => {}
+            Err(ReplayError::Differs(difference)) => {
+                return Err(
+                    anyhow::anyhow!("{name}: {difference}; {} decisions before it were the same", replay.same).into()
+                );
+            }
+            Err(error) => {
+                return Err(Problem::new(&name, "a decision log", error.to_string())
+                    .help("a log begins with a start record of each workload")
+                    .into());
+            }
+        }
+    }
+    println!("{} decisions, all the same", replay.same);
+    Ok(())
+}

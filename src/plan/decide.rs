@@ -1,0 +1,196 @@
+//! The last step of every decision: the largest need, holds, limits in rate, the user's bounds.
+
+use super::{Observation, Pace, Parts, Plan, Reason};
+use crate::units::{Replicas, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long a plan holds without being renewed (I7).
+pub const VALID: Duration = Duration::from_secs(15 * 60);
+/// The largest recommendation of this time is what scale-in may go down to: HPA's default stabilization window.
+pub const STABILIZATION: Duration = Duration::from_secs(300);
+/// So long a hold keeps everything when the load is not known any more.
+pub const HOLD: Duration = Duration::from_secs(3600);
+/// A plan is looked at again after this time at the latest.
+const WAKE: Duration = Duration::from_secs(60);
+/// Recommendations remembered at most.
+const MAX_ADVICE: usize = 64;
+
+/// The user's bounds. `min <= max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Never below.
+    pub min: Replicas,
+    /// Never above.
+    pub max: Replicas,
+}
+
+/// How well the load of now is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Every metric's newest sample is there and believed: the only state that supports a fall.
+    Fresh,
+    /// The newest sample is missing, but one of a moment ago is there.
+    Gap,
+    /// Some metric is unknown: failing, old, never seen, or not believed.
+    Stale,
+}
+
+/// What a decision is made from, besides the look at the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Needs of now, of the load to come, and of a schedule. `hold`: what an operator wants held.
+    pub parts: Parts,
+    /// How well the load is known.
+    pub standing: Standing,
+    /// Replicas that the 95th percentile of this time of day needs: the floor after an hour without load.
+    pub usual_high: Option<Replicas>,
+    /// The least that this time of day needed yesterday: down to it, a fall is a habit and not limited in rate.
+    pub usual_low: Option<Replicas>,
+    /// Set while a miss lasts: what the load needs one lead from now if it goes on rising.
+    pub surge: Option<Replicas>,
+    /// What to call a decision that only reacts: [`Reason::Reactive`], [`Reason::ColdStart`] or [`Reason::Abstains`].
+    pub reacting: Reason,
+}
+
+/// What is remembered of a workload's plans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanMemory {
+    pace: Pace,
+    advice: VecDeque<(Time, Replicas)>,
+    fresh_since: Option<Time>,
+    stale: Option<(Time, Replicas)>,
+    recovering: bool,
+}
+
+impl PlanMemory {
+    /// The newest plan. None before the first.
+    pub fn last(&self) -> Option<Replicas> {
+        self.pace.last()
+    }
+
+    /// The largest of the reactive needs of the stabilization window, this one included.
+    fn stabilized(&mut self, now: Time, reactive: Option<Replicas>) -> Option<Replicas> {
+        if let Some(reactive) = reactive {
+            // an older, smaller one can never be the largest again
+            while self.advice.back().is_some_and(|(_, r)| *r <= reactive) {
+                self.advice.pop_back();
+            }
+            self.advice.push_back((now, reactive));
+        }
+        while self.advice.len() > MAX_ADVICE || self.advice.front().is_some_and(|(t, _)| *t + STABILIZATION <= now) {
+            self.advice.pop_front();
+        }
+        self.advice.front().map(|(_, r)| *r)
+    }
+}
+
+/// Decides. `memory` is the workload's own; the same arguments always give the same plan.
+///
+/// The result is the largest of the reactive need, the portfolio's proposal, an active schedule and the holds;
+/// limited in rate; within the user's bounds whatever else is said. It falls only on fresh, believed samples that
+/// have been there for a stabilization window, never during a rollout or a surge. Where an autoscaler stands above,
+/// the result is a floor; where none does, it is the whole decision and the reactive need is held for the window.
+pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation, memory: &mut PlanMemory) -> Plan {
+    let parts = evidence.parts;
+    let own = if seen.autoscaled { seen.floor.unwrap_or(0) } else { seen.replicas };
+    let base = memory.pace.last().unwrap_or(own).max(seen.floor.unwrap_or(0));
+    if memory.pace.last().is_none() {
+        memory.pace.begin(now, base, seen.replicas);
+    }
+    follow(now, evidence.standing, base.max(seen.replicas), memory);
+    let held = memory.stabilized(now, parts.reactive);
+    let reactive = if seen.autoscaled { parts.reactive } else { held };
+    let ahead = parts.forecast.max(parts.schedule).max(parts.hold);
+    let need = reactive.max(evidence.surge).max(ahead);
+    let (lower, hold) = lower(now, evidence, seen, base, memory);
+    let wanted = need.unwrap_or(0).max(lower);
+    // growth that load, a schedule or an operator already justifies is not limited
+    let confirmed = reactive.max(evidence.surge).max(parts.schedule).max(parts.hold).unwrap_or(0);
+    let most = memory.pace.most(now).max(confirmed).max(lower);
+    let (mut replicas, mut reason) = match () {
+        () if wanted > most => (most, Reason::RiseLimited),
+        () if lower > need.unwrap_or(0) => (lower, hold),
+        () => (wanted, binding(evidence, reactive)),
+    };
+    if seen.blocked.is_some() && replicas > base {
+        (replicas, reason) = (base, Reason::Blocked);
+    }
+    if replicas > bounds.max {
+        (replicas, reason) = (bounds.max, Reason::MaxReplicas);
+    }
+    if replicas < bounds.min {
+        (replicas, reason) = (bounds.min.min(bounds.max), Reason::MinReplicas);
+    }
+    memory.pace.note(now, replicas);
+    let kept = (lower > need.unwrap_or(0)).then_some(lower);
+    Plan {
+        replicas,
+        reason,
+        parts: Parts { hold: kept.max(parts.hold), ..parts },
+        valid_until: now + VALID,
+        wake: now + WAKE,
+    }
+}
+
+/// Follows how long the load has been known or unknown.
+fn follow(now: Time, standing: Standing, held: Replicas, memory: &mut PlanMemory) {
+    match standing {
+        Standing::Fresh | Standing::Gap => {
+            memory.stale = None;
+            memory.fresh_since.get_or_insert(now);
+        }
+        Standing::Stale => {
+            memory.recovering = true;
+            memory.fresh_since = None;
+            memory.stale.get_or_insert((now, held));
+        }
+    }
+}
+
+/// The least the plan may be, and why.
+fn lower(
+    now: Time,
+    evidence: &Evidence,
+    seen: &Observation,
+    base: Replicas,
+    memory: &mut PlanMemory,
+) -> (Replicas, Reason) {
+    let least = memory.pace.least(now);
+    if let Some((since, held)) = memory.stale {
+        // where an autoscaler stands above, it still reacts on its own metrics: after an hour our floor is what is usual
+        return match evidence.usual_high {
+            Some(usual) if seen.autoscaled && now.since(since) >= HOLD => (usual.max(least), Reason::HoldStale),
+            _ => (held.max(base), Reason::HoldStale),
+        };
+    }
+    let settled = memory.fresh_since.is_some_and(|t| now.since(t) >= STABILIZATION);
+    match () {
+        () if seen.rollout => (base, Reason::HoldRollout),
+        () if evidence.surge.is_some() => (base, Reason::Surge),
+        () if !settled => (base, if memory.recovering { Reason::HoldStale } else { Reason::HoldRestart }),
+        () if evidence.standing == Standing::Gap => (base, Reason::HoldStale),
+        () => {
+            memory.recovering = false;
+            (evidence.usual_low.map_or(least, |usual| least.min(usual)), Reason::FallLimited)
+        }
+    }
+}
+
+/// The part that is the largest; the explanation that tells the user most where several are.
+fn binding(evidence: &Evidence, reactive: Option<Replicas>) -> Reason {
+    let parts = evidence.parts;
+    let others = reactive.max(parts.forecast);
+    match () {
+        () if parts.hold > others.max(parts.schedule).max(evidence.surge) => Reason::HoldOperator,
+        () if parts.schedule > others.max(evidence.surge) => Reason::Schedule,
+        () if evidence.surge.is_some() && evidence.surge >= others => Reason::Surge,
+        () if parts.forecast > reactive => Reason::Forecast,
+        () => evidence.reacting,
+    }
+}
+
+#[cfg(test)]
+mod tests;

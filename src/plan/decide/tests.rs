@@ -1,0 +1,195 @@
+use super::*;
+use proptest::prelude::*;
+
+const BOUNDS: Bounds = Bounds { min: 2, max: 40 };
+
+fn at(minute: i64) -> Time {
+    Time::from_secs(86_400 + 60 * minute)
+}
+
+fn evidence(reactive: Replicas, forecast: Replicas) -> Evidence {
+    Evidence {
+        parts: Parts { reactive: Some(reactive), forecast: Some(forecast), schedule: None, hold: None },
+        standing: Standing::Fresh,
+        usual_high: None,
+        usual_low: None,
+        surge: None,
+        reacting: Reason::Reactive,
+    }
+}
+
+fn stale() -> Evidence {
+    let mut e = evidence(0, 0);
+    e.parts = Parts::default();
+    e.standing = Standing::Stale;
+    e
+}
+
+fn seen(replicas: Replicas, autoscaled: bool) -> Observation {
+    Observation { at: at(0), replicas, ready: replicas, autoscaled, floor: None, rollout: false, blocked: None }
+}
+
+/// A day in minutes, by hand: start, calm, ramp by forecast, surprise, outage, recovery, fall.
+#[test]
+fn a_hand_worked_day() {
+    let mut memory = PlanMemory::default();
+    let mut current = 10;
+    let mut step = |minute, evidence: Evidence| {
+        let plan = decide(at(minute), BOUNDS, &evidence, &seen(current, false), &mut memory);
+        current = plan.replicas;
+        (plan.replicas, plan.reason)
+    };
+    // after a start nothing falls until five minutes of load have been seen
+    assert_eq!(step(0, evidence(5, 6)), (10, Reason::HoldRestart));
+    assert_eq!(step(4, evidence(5, 6)), (10, Reason::HoldRestart));
+    // then one a minute, of ten or fewer
+    assert_eq!(step(5, evidence(5, 6)), (9, Reason::FallLimited));
+    assert_eq!(step(6, evidence(5, 6)), (8, Reason::FallLimited));
+    assert_eq!(step(7, evidence(5, 6)), (7, Reason::FallLimited));
+    // the forecast raises ahead of the load, at once
+    assert_eq!(step(8, evidence(5, 14)), (14, Reason::Forecast));
+    // but not by more than four times the least of ten minutes
+    assert_eq!(step(9, evidence(5, 39)), (28, Reason::RiseLimited));
+    // load that is there is not limited
+    assert_eq!(step(10, evidence(38, 14)), (38, Reason::Reactive));
+    assert_eq!(step(11, evidence(55, 14)), (40, Reason::MaxReplicas));
+    // the load is lost: everything stays
+    assert_eq!(step(17, stale()), (40, Reason::HoldStale));
+    assert_eq!(step(80, stale()), (40, Reason::HoldStale));
+    // it returns, low: five minutes of evidence first
+    assert_eq!(step(81, evidence(4, 4)), (40, Reason::HoldStale));
+    assert_eq!(step(86, evidence(4, 4)), (28, Reason::FallLimited));
+    // down to what this time of day needed yesterday it may fall at once
+    let habit = Evidence { usual_low: Some(12), ..evidence(4, 4) };
+    assert_eq!(step(87, habit), (12, Reason::FallLimited));
+    assert_eq!(
+        step(88, Evidence { usual_low: Some(1), ..evidence(1, 0) }),
+        (4, Reason::Reactive),
+        "held for five minutes"
+    );
+    assert_eq!(step(93, Evidence { usual_low: Some(1), ..evidence(1, 0) }), (2, Reason::MinReplicas));
+}
+
+#[test]
+fn a_floor_is_held_for_an_hour_without_load_and_is_then_what_is_usual() {
+    let mut memory = PlanMemory::default();
+    for minute in 0..10 {
+        decide(at(minute), BOUNDS, &evidence(8, 20), &seen(12, true), &mut memory);
+    }
+    let mut lost = stale();
+    lost.usual_high = Some(17);
+    let mut step = |minute| decide(at(minute), BOUNDS, &lost, &seen(25, true), &mut memory).replicas;
+    assert_eq!(step(10), 25, "what stood there when the load was lost");
+    assert_eq!(step(69), 25);
+    assert_eq!(step(70), 23, "falls limited in rate");
+    assert_eq!([71, 72, 90, 110].map(&mut step), [21, 19, 17, 17]);
+}
+
+#[test]
+fn the_first_decision_after_a_restart_keeps_the_floor_in_force() {
+    let mut look = seen(9, true);
+    look.floor = Some(9);
+    let plan = decide(at(0), BOUNDS, &evidence(3, 4), &look, &mut PlanMemory::default());
+    assert_eq!((plan.replicas, plan.reason), (9, Reason::HoldRestart));
+    let plan = decide(at(0), BOUNDS, &evidence(3, 12), &look, &mut PlanMemory::default());
+    assert_eq!((plan.replicas, plan.reason), (12, Reason::Forecast), "but it may raise");
+}
+
+#[test]
+fn a_rollout_a_surge_and_a_quota_hold() {
+    let mut memory = PlanMemory::default();
+    for minute in 0..10 {
+        decide(at(minute), BOUNDS, &evidence(20, 20), &seen(20, true), &mut memory);
+    }
+    let mut look = seen(20, true);
+    look.rollout = true;
+    let plan = decide(at(10), BOUNDS, &evidence(5, 5), &look, &mut memory.clone());
+    assert_eq!((plan.replicas, plan.reason), (20, Reason::HoldRollout));
+    let surge = Evidence { surge: Some(30), ..evidence(25, 5) };
+    let plan = decide(at(10), BOUNDS, &surge, &seen(20, true), &mut memory.clone());
+    assert_eq!((plan.replicas, plan.reason), (30, Reason::Surge));
+    look.rollout = false;
+    look.blocked = Some("exceeded quota".into());
+    let plan = decide(at(10), BOUNDS, &evidence(5, 35), &look, &mut memory.clone());
+    assert_eq!((plan.replicas, plan.reason), (20, Reason::Blocked));
+}
+
+#[test]
+fn a_schedule_and_an_operator_are_not_limited_in_rate() {
+    let mut e = evidence(2, 2);
+    e.parts.schedule = Some(33);
+    let plan = decide(at(0), BOUNDS, &e, &seen(2, true), &mut PlanMemory::default());
+    assert_eq!((plan.replicas, plan.reason), (33, Reason::Schedule));
+    e.parts.hold = Some(35);
+    let plan = decide(at(0), BOUNDS, &e, &seen(2, true), &mut PlanMemory::default());
+    assert_eq!((plan.replicas, plan.reason), (35, Reason::HoldOperator));
+}
+
+fn any_evidence() -> impl Strategy<Value = Evidence> {
+    let part = || prop::option::weighted(0.7, 0..200u32);
+    let standing = prop_oneof![5 => Just(Standing::Fresh), 1 => Just(Standing::Gap), 1 => Just(Standing::Stale)];
+    (
+        part(),
+        part(),
+        prop::option::weighted(0.1, 0..200u32),
+        standing,
+        part(),
+        part(),
+        prop::option::weighted(0.05, 0..200u32),
+    )
+        .prop_map(|(reactive, forecast, schedule, standing, usual_high, usual_low, surge)| Evidence {
+            parts: Parts { reactive, forecast, schedule, hold: None },
+            standing,
+            usual_high,
+            usual_low,
+            surge,
+            reacting: Reason::Reactive,
+        })
+}
+
+proptest! {
+    #[test]
+    fn the_invariants_hold_on_any_day(
+        steps in prop::collection::vec((any_evidence(), 1..400i64, any::<bool>(), any::<bool>()), 1..120),
+        bounds in (0..50u32, 0..150u32),
+        autoscaled in any::<bool>(),
+    ) {
+        let bounds = Bounds { min: bounds.0, max: bounds.0 + bounds.1 };
+        let (mut memory, mut now, mut current) = (PlanMemory::default(), at(0), 10u32);
+        let mut stale_since = None;
+        for (evidence, seconds, rollout, blocked) in steps {
+            now = now + Duration::from_secs(seconds as u64);
+            let before = memory.last();
+            let mut look = seen(current, autoscaled);
+            look.rollout = rollout;
+            look.blocked = blocked.then(|| "quota".to_owned());
+            let reference = memory.clone();
+            let plan = decide(now, bounds, &evidence, &look, &mut memory);
+            prop_assert_eq!(&plan, &decide(now, bounds, &evidence, &look, &mut reference.clone()), "deterministic");
+            prop_assert!(bounds.min <= plan.replicas && plan.replicas <= bounds.max, "I1");
+            if evidence.standing == Standing::Stale { stale_since.get_or_insert(now); } else { stale_since = None; }
+            let reach = |n: Option<u32>| n.unwrap_or(0).min(bounds.max);
+            if !blocked {
+                prop_assert!(plan.replicas >= reach(evidence.parts.reactive), "I2");
+                prop_assert!(plan.replicas >= reach(evidence.parts.schedule), "schedule");
+            }
+            if let Some(before) = before {
+                let hour = stale_since.is_some_and(|t| now.since(t) >= HOLD);
+                if plan.replicas < before.min(bounds.max) {
+                    prop_assert!(evidence.standing == Standing::Fresh || (hour && autoscaled), "I3: {:?}", plan);
+                    prop_assert!(hour || !rollout, "no fall in a rollout");
+                    prop_assert!(hour || evidence.surge.is_none(), "no fall in a surge");
+                    if evidence.usual_low.is_none_or(|u| plan.replicas < u) {
+                        prop_assert!(plan.replicas >= reference.pace.least(now).min(bounds.max), "I4");
+                    }
+                }
+                if blocked {
+                    prop_assert!(plan.replicas <= before.max(bounds.min), "blocked");
+                } else if plan.replicas > before.max(bounds.min) && plan.reason == Reason::Forecast {
+                    prop_assert!(plan.replicas <= reference.pace.most(now), "I5");
+                }
+            }
+            current = if autoscaled { current.max(plan.replicas) } else { plan.replicas };
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! How fast a plan may move: the last quarter of an hour of plans, a minute a bucket.
+
+use crate::units::{Replicas, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Minutes of plans that are remembered.
+const MINUTES: i64 = 15;
+/// Growth within ten minutes that needs no load already there to justify it.
+const GROWTH: Replicas = 4;
+/// The minutes within which [`GROWTH`] counts.
+const GROWTH_MINUTES: i64 = 10;
+
+/// Of so many replicas, a tenth is not a whole one.
+const SMALL: Replicas = 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Minute {
+    minute: i64,
+    low: Replicas,
+    high: Replicas,
+}
+
+/// The plans of the last 15 minutes, and of the newest minute however old it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    minutes: VecDeque<Minute>,
+    last: Option<Replicas>,
+}
+
+impl Pace {
+    /// The newest plan. None before the first.
+    pub fn last(&self) -> Option<Replicas> {
+        self.last
+    }
+
+    /// Before the first plan: what is in force, and what runs now, from which growth is counted.
+    pub fn begin(&mut self, now: Time, in_force: Replicas, running: Replicas) {
+        self.note(now, in_force);
+        if let Some(newest) = self.minutes.front_mut() {
+            newest.low = running;
+        }
+    }
+
+    /// Remembers a plan.
+    pub fn note(&mut self, now: Time, replicas: Replicas) {
+        let minute = now.secs().div_euclid(60);
+        self.last = Some(replicas);
+        match self.minutes.front_mut() {
+            // a clock that went back counts to the newest minute
+            Some(newest) if newest.minute >= minute => {
+                newest.low = newest.low.min(replicas);
+                newest.high = newest.high.max(replicas);
+            }
+            _ => self.minutes.push_front(Minute { minute, low: replicas, high: replicas }),
+        }
+        self.minutes.retain(|m| minute - m.minute <= MINUTES);
+    }
+
+    /// The least a plan may be now: at most 10 % less than within the last minute and 30 % less than within the last
+    /// 15 minutes (I4), but of ten or fewer, one replica a minute may always go. After a pause of more than 15 minutes: 30 % for each.
+    pub fn least(&self, now: Time) -> Replicas {
+        let minute = now.secs().div_euclid(60);
+        let Some(newest) = self.minutes.front() else { return 0 };
+        let limited = self.minutes.iter().map(|m| match minute - m.minute {
+            ..=1 => share(m.high, 9),
+            2..=MINUTES => share(m.high, 7),
+            _ if m.minute != newest.minute => 0,
+            old => (0..(old / MINUTES).min(32)).fold(m.high, |left, _| share(left, 7)),
+        });
+        let least = limited.max().unwrap_or(0);
+        if newest.high <= SMALL { least.min(newest.high.saturating_sub(1)) } else { least }
+    }
+
+    /// The most a plan may be now without load that already needs more: four times the least of the last 10 minutes
+    /// (I5), and at least four.
+    pub fn most(&self, now: Time) -> Replicas {
+        let minute = now.secs().div_euclid(60);
+        let recent = self.minutes.iter().filter(|m| minute - m.minute <= GROWTH_MINUTES).map(|m| m.low).min();
+        let from = recent.or(self.last).unwrap_or(0).max(1);
+        from.saturating_mul(GROWTH)
+    }
+}
+
+/// `tenths` tenths of a count, rounded up.
+fn share(count: Replicas, tenths: Replicas) -> Replicas {
+    u32::try_from((u64::from(count) * u64::from(tenths)).div_ceil(10)).unwrap_or(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Time {
+        Time::from_secs(minute * 60)
+    }
+
+    #[test]
+    fn a_hundred_falls_by_a_tenth_a_minute_and_three_tenths_a_quarter_of_an_hour() {
+        let mut pace = Pace::default();
+        pace.note(at(0), 100);
+        let mut path = vec![];
+        for minute in 1..=18 {
+            let least = pace.least(at(minute));
+            pace.note(at(minute), least);
+            path.push(least);
+        }
+        assert_eq!(path[..5], [90, 81, 73, 70, 70]);
+        // the hundred leaves the window after 15 minutes, the ninety after 16
+        assert_eq!(path[14..], [70, 63, 57, 52]);
+    }
+
+    #[test]
+    fn small_counts_move_by_one() {
+        let mut pace = Pace::default();
+        pace.note(at(0), 3);
+        assert_eq!(pace.least(at(1)), 2);
+        pace.note(at(1), 2);
+        assert_eq!(pace.least(at(2)), 1);
+    }
+
+    #[test]
+    fn a_pause_counts_in_quarters_of_an_hour() {
+        let mut pace = Pace::default();
+        pace.note(at(0), 100);
+        assert_eq!(pace.least(at(60)), 25, "100 x 0.7^4, rounded up each time");
+    }
+
+    #[test]
+    fn growth_is_four_times_the_least_of_ten_minutes() {
+        let mut pace = Pace::default();
+        pace.note(at(0), 5);
+        pace.note(at(5), 20);
+        assert_eq!(pace.most(at(6)), 20);
+        assert_eq!(pace.most(at(11)), 80);
+    }
+}

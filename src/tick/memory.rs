@@ -1,0 +1,225 @@
+//! What a workload's ticks remember.
+
+use crate::demand::{Demand, demand};
+use crate::forecast::{Fitted, LEVELS, QuantileForecast, Task, fit};
+use crate::plan::{PlanMemory, PlanTask, Planner, Proposal, Standing, believed, usual_high, usual_low};
+use crate::policy::Policy;
+use crate::series::{Sample, Series};
+use crate::units::{Replicas, Step, Time, replicas_for};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{COMMITMENT, MetricInputs, SourceState};
+
+/// Days of samples that are kept.
+const DAYS: usize = 14;
+/// Steps of lead at most, whatever the policy says.
+const MAX_LEAD: usize = 1440;
+/// A sample older than this many steps says nothing of now.
+const STALE_STEPS: usize = 3;
+/// A miss lasts so long: no scale-in.
+const SURGE: Duration = Duration::from_secs(30 * 60);
+/// Misses in a row that begin a surge.
+const SURGE_MISSES: usize = 2;
+/// The slope of a surge is extrapolated to this multiple of the load at most.
+const SURGE_CAP: f64 = 2.0;
+
+/// What one metric has taught so far.
+#[derive(Debug, Clone)]
+pub struct MetricMemory {
+    series: Series,
+    forecaster: Fitted,
+    planner: Planner,
+    lead: usize,
+    /// None: never known, so nothing can be said in replicas.
+    capacity: Option<f64>,
+    latest: Option<Latest>,
+    surge: Surge,
+}
+
+/// The newest step's results.
+#[derive(Debug, Clone)]
+pub(super) struct Latest {
+    pub(super) forecast: QuantileForecast,
+    pub(super) demand: Option<Demand>,
+    pub(super) proposal: Proposal,
+}
+
+/// Load above everything that was thought possible, and above what we were ready for.
+#[derive(Debug, Clone, Default)]
+struct Surge {
+    /// Of the last `lead` steps: upper quantile of the load, and replicas proposed.
+    expected: VecDeque<(f64, Replicas)>,
+    misses: usize,
+    previous: Option<f64>,
+    until: Option<Time>,
+    load: f64,
+}
+
+impl Surge {
+    fn advance(&mut self, at: Time, sample: Sample, capacity: f64, lead: usize) {
+        if let Some(load) = sample.measured() {
+            let expected = if self.expected.len() >= lead { self.expected.front() } else { None };
+            let missed = expected.is_some_and(|(upper, ready)| load > *upper && replicas_for(load, capacity) > *ready);
+            self.misses = if missed { self.misses + 1 } else { 0 };
+            let slope = self.previous.map_or(0.0, |p| (load - p).max(0.0));
+            self.load = (load + slope * lead as f64).min(SURGE_CAP * load);
+            self.previous = Some(load);
+            if self.misses >= SURGE_MISSES {
+                self.until = Some(at + SURGE);
+            }
+        }
+        if self.until.is_some_and(|until| until <= at) {
+            self.until = None;
+        }
+    }
+
+    fn expect(&mut self, upper: f64, ready: Replicas, lead: usize) {
+        self.expected.push_back((upper, ready));
+        while self.expected.len() > lead {
+            self.expected.pop_front();
+        }
+    }
+}
+
+impl MetricMemory {
+    /// Learns from a history, off the tick: the very steps that live ticks would have taken.
+    pub fn learn(history: &Series, policy: &Policy, capacity: f64) -> MetricMemory {
+        let step = history.step();
+        let lead = step.cover(policy.lead_time.0).min(MAX_LEAD);
+        let window = step.cover(COMMITMENT);
+        let task = Task { step, horizons: horizons(step, lead), window, time_zone: policy.time_zone.clone() };
+        let plan_task = PlanTask {
+            step,
+            lead,
+            window,
+            unserved_budget: policy.unserved_budget,
+            min_replicas: policy.min_replicas,
+            max_replicas: policy.max_replicas,
+        };
+        let mut memory = MetricMemory {
+            series: Series::new(history.at(0), step, DAYS * step.per_day()),
+            forecaster: fit(&Series::new(history.at(0), step, 1), &task),
+            planner: Planner::new(plan_task),
+            lead,
+            capacity: usable(capacity),
+            latest: None,
+            surge: Surge::default(),
+        };
+        for (_, sample) in history.iter() {
+            memory.advance(sample);
+        }
+        memory
+    }
+
+    /// One step: observe, predict, propose.
+    fn advance(&mut self, sample: Sample) {
+        let at = self.series.next_at();
+        let sample = believed(sample, &self.series);
+        self.series.push(sample);
+        self.forecaster.observe(at, sample);
+        let forecast = self.forecaster.predict();
+        let window = forecast.window(self.lead).filter(|_| forecast.abstains.is_none());
+        let Some(capacity) = self.capacity else {
+            let proposal = Proposal { replicas: 0, reactive: None };
+            self.latest = Some(Latest { forecast, demand: None, proposal });
+            return;
+        };
+        let demand = window.map(|w| demand(w, capacity));
+        self.surge.advance(at, sample, capacity, self.lead);
+        let proposal = self.planner.advance(at, sample, window, capacity);
+        let upper = window.map_or(f64::INFINITY, |w| w.values[LEVELS.len() - 1]);
+        self.surge.expect(upper, proposal.replicas, self.lead);
+        self.latest = Some(Latest { forecast, demand, proposal });
+    }
+
+    /// Takes what a tick is given.
+    pub(super) fn take(&mut self, new: &MetricInputs) {
+        if let Some(capacity) = usable(new.capacity_per_replica) {
+            self.capacity = Some(capacity);
+        }
+        for sample in &new.samples {
+            self.advance(*sample);
+        }
+    }
+
+    /// How well the load of `now` is known.
+    pub(super) fn standing(&self, now: Time, source: &SourceState) -> Standing {
+        let Some(newest) = self.series.len().checked_sub(1) else { return Standing::Stale };
+        let first = self.series.len().saturating_sub(STALE_STEPS);
+        let Some(measured) = (first..=newest).rev().find(|i| self.series.get(*i).measured().is_some()) else {
+            return Standing::Stale;
+        };
+        let old = now.since(self.series.at(measured)) > self.series.step().times(STALE_STEPS);
+        match (source, self.series.get(newest)) {
+            _ if self.capacity.is_none() => Standing::Stale,
+            (SourceState::Fresh, _) if old => Standing::Stale,
+            (SourceState::Fresh, Sample::Missing) => Standing::Gap,
+            (SourceState::Fresh, Sample::Valid(_) | Sample::Censored(_) | Sample::Event(_)) => Standing::Fresh,
+            (SourceState::Fresh, Sample::Suspect(_)) | (SourceState::Stale | SourceState::Failing { .. }, _) => {
+                Standing::Stale
+            }
+        }
+    }
+
+    pub(super) fn latest(&self) -> Option<&Latest> {
+        self.latest.as_ref()
+    }
+
+    /// Replicas for the load a surge leads to. None: there is no surge.
+    pub(super) fn surge(&self) -> Option<Replicas> {
+        self.surge.until.and(self.capacity).map(|capacity| replicas_for(self.surge.load, capacity))
+    }
+
+    pub(super) fn usual_low(&self) -> Option<Replicas> {
+        usual_low(&self.series).zip(self.capacity).map(|(load, capacity)| replicas_for(load, capacity))
+    }
+
+    pub(super) fn usual_high(&self) -> Option<Replicas> {
+        usual_high(&self.series).zip(self.capacity).map(|(load, capacity)| replicas_for(load, capacity))
+    }
+
+    /// The samples so far.
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
+    /// The newest forecast.
+    pub fn forecast(&self) -> Option<&QuantileForecast> {
+        self.latest.as_ref().map(|l| &l.forecast)
+    }
+
+    /// The decision layer: its candidates and their books.
+    pub fn planner(&self) -> &Planner {
+        &self.planner
+    }
+}
+
+fn usable(capacity: f64) -> Option<f64> {
+    (capacity.is_finite() && capacity > 0.0).then_some(capacity)
+}
+
+/// The horizons that are forecast: the lead, and 3, 15 and 60 minutes for people and for scoring.
+fn horizons(step: Step, lead: usize) -> Vec<usize> {
+    let mut horizons: Vec<usize> = [180, 900, 3600].map(|s| step.cover(Duration::from_secs(s))).to_vec();
+    horizons.push(lead);
+    horizons.sort_unstable();
+    horizons.dedup();
+    horizons
+}
+
+/// All that is remembered of one workload from tick to tick.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// One per metric of the policy.
+    pub metrics: Vec<MetricMemory>,
+    /// What its plans were.
+    pub plan: PlanMemory,
+}
+
+impl Memory {
+    /// The memory of a workload whose metrics have learned. Its first decision may only raise.
+    pub fn new(metrics: Vec<MetricMemory>) -> Memory {
+        Memory { metrics, plan: PlanMemory::default() }
+    }
+}

@@ -1,0 +1,174 @@
+use super::*;
+use crate::policy::{LoadMetric, Mode, Workload, WorkloadKind};
+use crate::series::Series;
+use crate::units::{LeadTime, Step};
+use proptest::prelude::*;
+
+fn policy(metrics: usize) -> Policy {
+    let metric = LoadMetric { source: "prom".into(), query: "load".into(), capacity_per_replica: 10.0 };
+    Policy {
+        mode: Mode::Act,
+        metrics: vec![metric; metrics],
+        min_replicas: 1,
+        max_replicas: 50,
+        lead_time: LeadTime(Duration::from_secs(180)),
+        unserved_budget: 0.001,
+        time_zone: "UTC".into(),
+    }
+}
+
+fn look(replicas: u32) -> Observation {
+    Observation {
+        at: Time::from_secs(0),
+        replicas,
+        ready: replicas,
+        autoscaled: false,
+        floor: None,
+        rollout: false,
+        blocked: None,
+    }
+}
+
+fn wave(minutes: usize) -> Series {
+    let load = |i: usize| 150.0 + 100.0 * (i as f64 / 1440.0 * std::f64::consts::TAU).sin();
+    Series::of(Time::from_secs(0), Step::MINUTE, (0..minutes).map(|i| Sample::Valid(load(i))))
+}
+
+fn given(sample: Sample, replicas: u32) -> Inputs {
+    Inputs {
+        metrics: vec![MetricInputs { samples: vec![sample], source: SourceState::Fresh, capacity_per_replica: 10.0 }],
+        observation: look(replicas),
+    }
+}
+
+fn minute(i: usize) -> Time {
+    Time::from_secs(60 * i as i64)
+}
+
+#[test]
+fn zeros_at_the_peak_hold_what_is_there() {
+    let policy = policy(1);
+    let mut memory = Memory::new(vec![MetricMemory::learn(&wave(1800), &policy, 10.0)]);
+    let mut replicas = 30;
+    for i in 0..10 {
+        replicas = tick(minute(1800 + i), &policy, &given(Sample::Valid(250.0), replicas), &mut memory).plan.replicas;
+    }
+    let before = replicas;
+    assert!(before >= 25);
+    for i in 10..50 {
+        let decision = tick(minute(1800 + i), &policy, &given(Sample::Valid(0.0), replicas), &mut memory);
+        assert_eq!(decision.evidence.standing, Standing::Stale, "minute {i}");
+        assert!(decision.plan.replicas >= before, "minute {i}");
+        replicas = decision.plan.replicas;
+    }
+}
+
+#[test]
+fn a_failing_source_is_stale_at_once_and_never_zero() {
+    let policy = policy(1);
+    let mut memory = Memory::new(vec![MetricMemory::learn(&wave(400), &policy, 10.0)]);
+    let mut inputs = given(Sample::Missing, 20);
+    inputs.metrics[0].samples.clear();
+    inputs.metrics[0].source = SourceState::Failing { error: "503".into() };
+    let decision = tick(minute(401), &policy, &inputs, &mut memory);
+    assert_eq!((decision.evidence.standing, decision.evidence.parts.reactive), (Standing::Stale, None));
+    assert!(decision.plan.replicas >= 20);
+}
+
+#[test]
+fn a_log_replays_to_the_same_bytes_and_the_first_difference_is_named() {
+    let policy = policy(1);
+    let workload = Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment };
+    let history = wave(300);
+    let mut memory = Memory::new(vec![MetricMemory::learn(&history, &policy, 10.0)]);
+    let mut lines = vec![
+        Record::Start {
+            workload: workload.clone(),
+            build: "0.1.0".into(),
+            policy: policy.clone(),
+            metrics: vec![(history, 10.0)],
+            continued: false,
+        }
+        .to_line(),
+    ];
+    let mut replicas = 30;
+    for i in 300..340 {
+        let inputs = given(Sample::Valid(170.0 + i as f64 / 7.0), replicas);
+        let decision = tick(minute(i), &policy, &inputs, &mut memory);
+        replicas = decision.plan.replicas;
+        lines.push(Record::Tick { workload: workload.clone(), now: minute(i), inputs, decision }.to_line());
+    }
+    let mut replay = Replay::default();
+    for line in &lines {
+        replay.line(line).unwrap();
+    }
+    assert_eq!(replay.same, 40);
+
+    let at = lines[20].rfind("\"replicas\":").unwrap() + 11;
+    lines[20].insert(at, '9');
+    let mut replay = Replay::default();
+    let error = lines.iter().find_map(|line| replay.line(line).err()).unwrap().to_string();
+    assert!(error.starts_with("line 21, shop/web at 1970-01-01T05:19:00Z: decision.plan.replicas was 9"), "{error}");
+    assert!(matches!(Replay::default().line(&lines[1]), Err(ReplayError::NoStart(1, _))));
+    assert!(matches!(Replay::default().line("{}"), Err(ReplayError::Unreadable(1, _))));
+}
+
+fn any_float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        5 => 0.0..500.0f64,
+        1 => prop_oneof![Just(0.0), Just(f64::NAN), Just(f64::INFINITY), Just(-1.0), Just(1e30), Just(f64::MAX)],
+    ]
+}
+
+fn any_sample() -> impl Strategy<Value = Sample> {
+    prop_oneof![
+        6 => any_float().prop_map(Sample::Valid),
+        1 => Just(Sample::Missing),
+        1 => any_float().prop_map(Sample::Suspect),
+        1 => any_float().prop_map(Sample::Censored),
+        1 => any_float().prop_map(Sample::Event),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_input_gives_a_plan_within_bounds_and_never_falls_on_garbage(
+        ticks in prop::collection::vec((prop::collection::vec(any_sample(), 0..4), 0..4u8, any_float(), -100..300i64), 1..60),
+        metrics in 0..3usize,
+        min in 0..200_000u32,
+        max in 0..200_000u32,
+        autoscaled in any::<bool>(),
+        lead in prop_oneof![0..1000u64, Just(u64::MAX / 1000)],
+    ) {
+        let mut policy = policy(metrics);
+        (policy.min_replicas, policy.max_replicas) = (min.min(max), max);
+        policy.lead_time = LeadTime(Duration::from_secs(lead));
+        let empty = Series::new(Time::from_secs(0), Step::MINUTE, 1);
+        let mut memory = Memory::new((0..metrics).map(|_| MetricMemory::learn(&empty, &policy, 10.0)).collect());
+        let (mut now, mut replicas) = (Time::from_secs(0), 5);
+        for (samples, source, capacity, seconds) in ticks {
+            now = Time::from_secs(now.secs() + seconds);
+            let source = match source {
+                0 => SourceState::Stale,
+                1 => SourceState::Failing { error: "x".into() },
+                _ => SourceState::Fresh,
+            };
+            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity };
+            let mut observation = look(replicas);
+            observation.autoscaled = autoscaled;
+            let before = memory.plan.last();
+            let decision = tick(now, &policy, &Inputs { metrics: vec![one; metrics], observation }, &mut memory);
+            let bound = max.min(MAX_REPLICAS);
+            prop_assert!(decision.plan.replicas <= bound && decision.plan.replicas >= min.min(max).min(bound));
+            if metrics > 0 && source != SourceState::Fresh && !autoscaled {
+                prop_assert!(decision.plan.replicas >= before.unwrap_or(0).min(bound));
+            }
+            for forecast in decision.forecasts.iter().flatten() {
+                prop_assert!(forecast.windows.iter().all(|w| w.values.iter().all(|v| v.is_finite())));
+            }
+            replicas = decision.plan.replicas;
+        }
+    }
+}
