@@ -7,6 +7,9 @@ use crate::units::Time;
 /// Points of one series as a source gave them: times not yet on a grid, values not yet judged.
 pub type Points = Vec<(Time, f64)>;
 
+#[cfg(feature = "cloudwatch")]
+pub mod cloudwatch;
+
 #[cfg(feature = "daemon")]
 pub use source::{Answer, HistorySource, Query, Request, SourceError};
 
