@@ -1,23 +1,28 @@
 //! `forescale backtest`: what the decisions would have been on recorded history, and how they would have served.
 
+use super::history::HistoryArgs;
 use crate::backtest::{self, Setting};
 use crate::error::{Failure, Problem};
-use crate::history::csv;
-use crate::series::{detect_step, grid};
 use crate::units::{LeadTime, Replicas, Time, parse_duration, parse_share};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "daemon")]
+const EXAMPLES: &str = "Examples:
+  forescale backtest --history load.csv --capacity-per-replica 120 --max-replicas 50 --lead-time 3m
+  forescale backtest --capacity-per-replica 120 --source-url http://prometheus:9090 \\
+    --query 'sum(rate(http_requests_total[1m]))'";
+#[cfg(not(feature = "daemon"))]
+const EXAMPLES: &str = "Example:
+  forescale backtest --history load.csv --capacity-per-replica 120 --max-replicas 50 --lead-time 3m";
+
 /// Replay recorded load through the very same decisions as live, and score them.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  forescale backtest --history load.csv --capacity-per-replica 120 --max-replicas 50 --lead-time 3m"
-)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// CSV of time,value (plain or .gz, - for standard input)
-    #[arg(long, value_name = "FILE")]
-    history: PathBuf,
+    #[command(flatten)]
+    history: HistoryArgs,
     /// Load that one replica serves, in the unit of the history
     #[arg(long, value_name = "LOAD", value_parser = positive)]
     capacity_per_replica: f64,
@@ -68,11 +73,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
-    let points = csv::read(&args.history)?;
-    let name = args.history.display().to_string();
-    let step = detect_step(&points).ok_or_else(|| Problem::new(&name, "at least two rows", "one"))?;
-    let series =
-        grid(&points, step).map_err(|e| Problem::new(&name, "rows that make a regular series", e.to_string()))?;
+    let series = args.history.read(args.lead_time)?;
     let setting = Setting {
         capacity_per_replica: args.capacity_per_replica,
         min_replicas: args.min_replicas,

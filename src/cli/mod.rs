@@ -1,7 +1,10 @@
 //! The command line: one file a subcommand. Each builds the ends, calls the middle and hands the result to `report`.
 
 mod backtest;
+mod history;
 mod replay;
+#[cfg(feature = "daemon")]
+mod source;
 
 use crate::error::Failure;
 use clap::{Parser, Subcommand};

@@ -1,7 +1,7 @@
 //! History from CSV: a file, a `.gz` file or standard input (`-`).
 
 use super::Points;
-use crate::error::{Problem, shorten};
+use crate::error::Problem;
 use crate::units::Time;
 use std::io::Read;
 use std::path::Path;
@@ -9,12 +9,18 @@ use std::path::Path;
 /// Bytes of one CSV after unpacking: 10 years of minutes at 50 bytes a row.
 const MAX_BYTES: u64 = 300_000_000;
 
-/// Reads `time,value` rows. The header is optional; with one, the first column is the time and the column named
-/// `value` (else the second) is the load. Times: RFC 3339, or seconds or milliseconds since 1970. An empty value is
-/// no measurement. Rows must be in order of time, without repeats.
+/// Reads `time,value` rows, with any spacing of the times. The header is optional; with one, the columns called
+/// `timestamp` (or `time`, `date`, `datetime`, `ts`) and `value` are taken wherever they stand, else the first two.
+/// Times: RFC 3339, or seconds or milliseconds since 1970. An empty value is no measurement. Rows must be in order of
+/// time, without repeats. Errors name file and line.
 pub fn read(path: &Path) -> Result<Points, Problem> {
-    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let name = name(path);
     parse(&read_text(path, &name)?, &name)
+}
+
+/// What messages call the file.
+pub fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 fn read_text(path: &Path, name: &str) -> Result<String, Problem> {
@@ -42,74 +48,99 @@ fn read_text(path: &Path, name: &str) -> Result<String, Problem> {
         .map_err(|e| Problem::new(name, "UTF-8 text", format!("byte {} is not", e.utf8_error().valid_up_to())))
 }
 
+/// Where the two columns stand in a row.
+#[derive(Clone, Copy)]
+struct Columns {
+    time: usize,
+    value: usize,
+}
+
 /// Parses the text of a CSV; `name` is what errors call it.
 pub fn parse(text: &str, name: &str) -> Result<Points, Problem> {
-    let mut rows = text
-        .lines()
-        .enumerate()
-        .map(|(i, line)| (i + 1, line.trim().trim_start_matches('\u{feff}')))
-        .filter(|(_, line)| !line.is_empty())
-        .peekable();
-    let mut value_column = 1;
-    if let Some((_, first)) = rows.peek() {
-        let cells: Vec<&str> = first.split(',').map(str::trim).collect();
-        if Time::parse(unquote(cells[0])).is_err() && cells.get(1).is_none_or(|c| unquote(c).parse::<f64>().is_err()) {
-            value_column = cells.iter().position(|c| unquote(c).eq_ignore_ascii_case("value")).unwrap_or(1);
-            rows.next();
-        }
-    }
+    let mut columns = Columns { time: 0, value: 1 };
     let mut points: Points = Vec::new();
-    for (line, row) in rows {
-        let at = || format!("{name}:{line}");
-        let cells: Vec<&str> = row.split(',').map(str::trim).collect();
-        let time_cell = unquote(cells.first().copied().unwrap_or_default());
-        let value_cell = unquote(cells.get(value_column).copied().ok_or_else(|| {
-            Problem::new(at(), "a row time,value", shorten(row)).help("separate the columns by commas")
-        })?);
-        let time = Time::parse(time_cell).map_err(|_| {
-            let swapped = Time::parse(value_cell).is_ok() && value_cell.contains('T');
-            Problem::new(
-                at(),
-                "a time: RFC 3339 (2021-01-08T00:00:00Z) or seconds or milliseconds since 1970",
-                format!("{time_cell:?}"),
-            )
-            .help(if swapped { "the two columns look swapped: the time comes first" } else { "" })
-        })?;
-        if let Some((previous, _)) = points.last() {
-            if time == *previous {
-                return Err(Problem::new(at(), "each time once", format!("{time} again"))
-                    .help("remove duplicate rows, or sum them if they are parts"));
-            }
-            if time < *previous {
-                let swapped = value_cell.parse::<f64>().is_ok_and(|v| v > 1e8);
-                return Err(Problem::new(at(), "rows in order of time", format!("{time} after {previous}")).help(
-                    if swapped {
-                        "the two columns look swapped: the time comes first"
-                    } else {
-                        "sort the file by its first column"
-                    },
-                ));
-            }
-        }
-        if value_cell.is_empty() {
-            continue;
-        }
-        let value: f64 =
-            value_cell.parse().map_err(|_| Problem::new(at(), "a load: a number", format!("{value_cell:?}")))?;
-        if !value.is_finite() || value < 0.0 {
-            return Err(Problem::new(at(), "a load: finite and not negative", format!("{value_cell:?}"))
-                .help("leave the value empty, or the row out, where nothing was measured"));
-        }
-        points.push((time, value));
+    let rows = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim().trim_start_matches('\u{feff}')));
+    let mut rows = rows.filter(|(_, line)| !line.is_empty()).peekable();
+    if let Some(header) = rows.peek().and_then(|(_, first)| header(first)) {
+        columns = header;
+        rows.next();
     }
+    for (line, row) in rows {
+        let (time, value) = sample(row, columns).map_err(|p| Problem { at: format!("{name}:{line}"), ..p })?;
+        if let Some((previous, _)) = points.last().filter(|(previous, _)| time <= *previous) {
+            let at = format!("{name}:{line}");
+            let swapped = value.is_some_and(looks_like_a_time);
+            return Err(if swapped {
+                Problem::new(at, "rows in order of time", format!("{time} after {previous}")).help(SWAPPED)
+            } else if time == *previous {
+                Problem::new(at, "each time once", format!("{time} again"))
+                    .help("remove repeated rows, or sum them if they are parts of one load")
+            } else {
+                Problem::new(at, "rows in order of time", format!("{time} after {previous}"))
+                    .help("sort the file by its times")
+            });
+        }
+        // an empty value keeps its place in the order, as no measurement
+        points.push((time, value.unwrap_or(f64::NAN)));
+    }
+    points.retain(|(_, value)| !value.is_nan());
     if points.is_empty() {
         return Err(Problem::new(name, "at least one row time,value", "none"));
     }
     Ok(points)
 }
 
-fn unquote(cell: &str) -> &str {
-    cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell)
+const SWAPPED: &str =
+    "the two columns look swapped: the time comes first, or a header names the columns timestamp,value";
+
+/// The columns by their names, if the row is a header: it has neither a time nor a number in the first two cells.
+fn header(row: &str) -> Option<Columns> {
+    const TIMES: [&str; 5] = ["timestamp", "time", "date", "datetime", "ts"];
+    let cells: Vec<&str> = cells(row).collect();
+    if cells.len() < 2
+        || cells.iter().take(2).any(|c| c.is_empty() || Time::parse(c).is_ok() || c.parse::<f64>().is_ok())
+    {
+        return None;
+    }
+    let named = |names: &[&str]| cells.iter().position(|c| names.iter().any(|n| c.eq_ignore_ascii_case(n)));
+    let time = named(&TIMES).unwrap_or(0);
+    Some(Columns { time, value: named(&["value"]).unwrap_or(usize::from(time == 0)) })
+}
+
+/// The time and value of a row; no value where none was measured. Problems have no place yet.
+fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
+    let problem = |expected: &str, found: &str| Problem::new("", expected, format!("{found:?}"));
+    let cell = |column: usize| {
+        cells(row).nth(column).ok_or_else(|| problem("a row time,value", row).help("separate the columns by commas"))
+    };
+    let (time_cell, value_cell) = (cell(columns.time)?, cell(columns.value)?);
+    let value = value_cell.parse::<f64>();
+    let time = Time::parse(time_cell).map_err(|_| {
+        let expected = "a time: RFC 3339 (2021-01-08T00:00:00Z) or seconds or milliseconds since 1970";
+        let swapped = value.is_err() && Time::parse(value_cell).is_ok();
+        problem(expected, time_cell).help(if swapped { SWAPPED } else { "" })
+    })?;
+    if value_cell.is_empty() {
+        return Ok((time, None));
+    }
+    match value {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok((time, Some(value))),
+        Ok(_) => Err(problem("a load: finite and not negative", value_cell)
+            .help("leave the value empty, or the row out, where nothing was measured")),
+        Err(_) => {
+            let swapped = Time::parse(value_cell).is_ok();
+            Err(problem("a load: a number", value_cell).help(if swapped { SWAPPED } else { "" }))
+        }
+    }
+}
+
+/// Whether a value is rather seconds or milliseconds since 1970, from 2001 to 2286.
+fn looks_like_a_time(value: f64) -> bool {
+    value.fract() == 0.0 && ((1e9..1e10).contains(&value) || (1e12..1e13).contains(&value))
+}
+
+fn cells(row: &str) -> impl Iterator<Item = &str> {
+    row.split(',').map(str::trim).map(|cell| cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell))
 }
 
 #[cfg(test)]
@@ -129,28 +160,71 @@ mod tests {
         assert_eq!(times("timestamp,value\n1970-01-01T00:01:00Z,5\n"), [(60, 5.0)]);
         assert_eq!(times("60,5\n120,6"), [(60, 5.0), (120, 6.0)]);
         assert_eq!(times("\u{feff}when,region,value\r\n1600000000000,eu,5\r\n"), [(1_600_000_000, 5.0)]);
+        assert_eq!(times("\"time\",\"load\"\n\"60\",\"5\"\n\n"), [(60, 5.0)]);
+        assert_eq!(times("value,host,Timestamp\n5,a,60\n"), [(60, 5.0)]);
+        assert_eq!(times("0,1\n60,1\n61,1\n4000,1").len(), 4);
     }
 
     #[test]
     fn an_empty_value_is_a_hole_not_a_zero() {
         assert_eq!(times("0,1\n60,\n120,0\n"), [(0, 1.0), (120, 0.0)]);
+        assert!(error("60,\n0,1").contains("x.csv:2: expected rows in order of time"));
     }
 
     #[test]
     fn errors_say_where_and_what() {
         for (text, says) in [
             ("0,1\n0,2", "x.csv:2: expected each time once"),
-            ("60,1\n0,2", "x.csv:2: expected rows in order of time"),
-            ("0,-1", "x.csv:1: expected a load: finite and not negative"),
-            ("0,NaN", "x.csv:1: expected a load: finite and not negative"),
+            ("60,1\n0,2", "x.csv:2: expected rows in order of time; found 1970-01-01T00:00:00Z after"),
+            ("0,-1", "x.csv:1: expected a load: finite and not negative; found \"-1\""),
+            ("0,NaN", "x.csv:1: expected a load: finite and not negative; found \"NaN\""),
+            ("0,inf", "x.csv:1: expected a load: finite and not negative"),
             ("0,1\n60,abc", "x.csv:2: expected a load: a number; found \"abc\""),
-            ("5,2021-01-01T00:00:00Z", "x.csv:1: expected a load"),
-            ("value,timestamp\nabc,2021-01-01T00:00:00Z", "look swapped"),
-            ("0,1\n60", "x.csv:2: expected a row time,value"),
-            ("", "expected at least one row"),
-            ("timestamp,value\n", "expected at least one row"),
+            (
+                "5,2021-01-01T00:00:00Z",
+                "x.csv:1: expected a load: a number; found \"2021-01-01T00:00:00Z\"; the two columns",
+            ),
+            ("abc,2021-01-01T00:00:00Z", "x.csv:1: expected a time"),
+            ("7,1610064000\n5,1610064060", "x.csv:2: expected rows in order of time; found 1970"),
+            ("7,1610064000\n7,1610064060", "look swapped"),
+            ("load,when\nx7,2021-01-01T00:00:00Z", "x.csv:2: expected a time"),
+            ("0,1\n60", "x.csv:2: expected a row time,value; found \"60\""),
+            ("0;1", "x.csv:1: expected a row time,value"),
+            ("", "x.csv: expected at least one row"),
+            ("\n \n", "x.csv: expected at least one row"),
+            ("timestamp,value\n", "x.csv: expected at least one row"),
+            ("0,\n60,", "x.csv: expected at least one row"),
         ] {
             assert!(error(text).contains(says), "{text:?} gave {}", error(text));
+        }
+    }
+
+    #[test]
+    fn files_plain_packed_and_unreadable() {
+        use std::io::Write;
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("a.csv"), "0,1\n60,2\n").unwrap();
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gz.write_all(b"0,1\n60,2\n").unwrap();
+        let packed = gz.finish().unwrap();
+        std::fs::write(path("a.csv.gz"), &packed).unwrap();
+        assert_eq!(read(&path("a.csv")), read(&path("a.csv.gz")));
+        std::fs::write(path("cut.gz"), &packed[..packed.len() / 2]).unwrap();
+        std::fs::write(path("latin1.csv"), b"zeit,wert\n0,\xe4\n").unwrap();
+        for name in ["none.csv", "cut.gz", "latin1.csv", "."] {
+            let told = read(&path(name)).unwrap_err().to_string();
+            assert!(told.starts_with(&path(name).display().to_string()) && told.contains("expected"), "{told}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_read_is_a_load(text in "[-0-9,.\"\nTZ:e+a ]{0,80}") {
+            if let Ok(points) = parse(&text, "x.csv") {
+                proptest::prop_assert!(points.iter().all(|(_, v)| v.is_finite() && *v >= 0.0));
+                proptest::prop_assert!(points.windows(2).all(|w| w[0].0 < w[1].0));
+            }
         }
     }
 }

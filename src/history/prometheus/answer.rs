@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Pair {
         #[derive(Deserialize)]
         struct Raw<'a>(f64, #[serde(borrow)] Cow<'a, str>);
         let Raw(seconds, text) = Raw::deserialize(d)?;
-        if !(seconds.abs() < MAX_SECONDS) {
+        if seconds.is_nan() || seconds.abs() >= MAX_SECONDS {
             return Err(D::Error::custom(format!("a sample's time of {seconds} s")));
         }
         let value = text.parse::<f64>().ok().filter(|v| v.is_finite());

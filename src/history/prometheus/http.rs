@@ -59,7 +59,7 @@ impl Http {
                 .pool_idle_timeout(IDLE_TIMEOUT)
                 .no_proxy();
             if let Some(certificates) = options.ca_certificates()? {
-                client = client.tls_certs_only(certificates);
+                client = client.tls_certs_merge(certificates);
             }
             let client = client.build().map_err(|e| {
                 Problem::new("TLS", "certificates that the machine trusts, or a CA file", chain(&e.without_url()))

@@ -1,5 +1,6 @@
 //! One Prometheus source: where it is and how it is spoken to.
 
+use crate::config::PrometheusConfig;
 use crate::error::Problem;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub struct SourceOptions {
     pub auth: Auth,
     /// Sent with every request: `X-Scope-OrgID` for a tenant of Mimir, for example. Names and values.
     pub headers: BTreeMap<String, String>,
-    /// PEM certificates that sign the server's; they replace the machine's.
+    /// PEM certificates to trust besides the machine's.
     pub ca_file: Option<PathBuf>,
     /// For one request, answer included.
     pub deadline: Duration,
@@ -63,6 +64,22 @@ impl SourceOptions {
             ca_file: None,
             deadline: Self::DEADLINE,
             concurrency: Self::CONCURRENCY,
+        }
+    }
+
+    /// The options of a source in the config.
+    pub fn of(config: &PrometheusConfig, timeout: Duration) -> Self {
+        let auth = match (&config.bearer_token_file, &config.basic_auth) {
+            (Some(file), _) => Auth::BearerTokenFile(file.clone()),
+            (None, Some(basic)) => Auth::Basic { user: basic.user.clone(), password_file: basic.password_file.clone() },
+            (None, None) => Auth::None,
+        };
+        SourceOptions {
+            auth,
+            headers: config.headers.clone(),
+            ca_file: config.ca_file.clone(),
+            deadline: timeout,
+            ..Self::new(&config.url)
         }
     }
 
