@@ -5,8 +5,7 @@ use crate::plan::Reason;
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
 
-/// The annotation that holds the ledger, as JSON.
-pub const LEDGER: &str = "forescale.dev/ledger";
+pub use crate::policy::LEDGER;
 
 /// The user's value, ours, and until when ours holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

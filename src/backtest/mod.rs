@@ -62,12 +62,18 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
     let capacity = setting.capacity_per_replica;
     let policy = Policy {
         mode: Mode::Observe,
-        metrics: vec![LoadMetric { source: String::new(), query: String::new(), capacity_per_replica: capacity }],
+        metrics: vec![LoadMetric {
+            source: String::new(),
+            query: String::new(),
+            capacity_per_replica: capacity,
+            tenant: None,
+        }],
         min_replicas: setting.min_replicas,
         max_replicas: setting.max_replicas,
         lead_time: setting.lead_time,
         unserved_budget: setting.unserved_budget,
         time_zone: setting.time_zone.clone(),
+        schedules: Vec::new(),
     };
     let nothing = Series::new(history.at(0), step, 1);
     let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, capacity)]);

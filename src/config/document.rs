@@ -1,7 +1,6 @@
 //! `docs/config.md` and the JSON schema, from the one description of the keys.
 
 use super::keys::{Form, KEYS, Key, PLACEHOLDERS};
-use super::settings::Settings;
 use crate::units::duration;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -142,6 +141,7 @@ fn leaf(key: &Key) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Settings;
     use super::*;
 
     /// `UPDATE=1 cargo test config` writes the files anew.

@@ -8,6 +8,7 @@ mod source;
 mod template;
 
 pub use document::{reference, schema};
+pub(crate) use source::unknown as unknown_source;
 pub use source::{BasicAuth, CloudwatchConfig, PrometheusConfig, SourceConfig, SourceKind};
 pub use template::{Template, pod_names};
 

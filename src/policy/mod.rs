@@ -1,6 +1,15 @@
 //! What the user asked for, typed and validated: annotations, schedules, and the metric the workload already scales on.
 
+pub mod annotations;
+mod cron;
+mod load;
+mod resolve;
+pub mod schedule;
 mod view;
+
+pub use annotations::LEDGER;
+pub use resolve::{Note, Resolved, resolve};
+pub use schedule::Window;
 
 pub use view::{
     AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, WorkloadView,
@@ -47,6 +56,9 @@ pub struct LoadMetric {
     pub query: String,
     /// Load units one replica serves; positive and finite.
     pub capacity_per_replica: f64,
+    /// Some: the query is a tenant's and may see series of this namespace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 /// How one workload is to be scaled. `metrics` empty means that no load is known: schedules only.
@@ -66,4 +78,7 @@ pub struct Policy {
     pub unserved_budget: f64,
     /// IANA zone of the workload's seasons.
     pub time_zone: String,
+    /// Windows with bounds of their own; see [`schedule::floor`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Window>,
 }

@@ -127,6 +127,9 @@ pub struct ScaledObjectView {
 pub struct TriggerView {
     /// prometheus, cron, aws-cloudwatch…
     pub kind: String,
+    /// Its `metricType`. None: not set (KEDA's default is AverageValue, Utilization for cpu).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_type: Option<String>,
     /// Its `metadata`.
     pub metadata: BTreeMap<String, String>,
 }

@@ -5,7 +5,7 @@ use crate::units::{LeadTime, Step};
 use proptest::prelude::*;
 
 fn policy(metrics: usize) -> Policy {
-    let metric = LoadMetric { source: "prom".into(), query: "load".into(), capacity_per_replica: 10.0 };
+    let metric = LoadMetric { source: "prom".into(), query: "load".into(), capacity_per_replica: 10.0, tenant: None };
     Policy {
         mode: Mode::Act,
         metrics: vec![metric; metrics],
@@ -14,6 +14,7 @@ fn policy(metrics: usize) -> Policy {
         lead_time: LeadTime(Duration::from_secs(180)),
         unserved_budget: 0.001,
         time_zone: "UTC".into(),
+        schedules: vec![],
     }
 }
 

@@ -1,0 +1,342 @@
+//! The metrics that a workload scales on → loads with the capacity of one replica.
+
+use super::{Resolver, title};
+use crate::config::{SourceConfig, SourceKind, Template, pod_names, unknown_source};
+use crate::error::Problem;
+use crate::policy::annotations::PREFIX;
+use crate::policy::{
+    AutoscalerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, WorkloadKind, load,
+};
+use std::collections::BTreeMap;
+
+impl Resolver<'_> {
+    /// Every load that is known: the annotation's, or all that the autoscaler scales on and that can be used.
+    pub(super) fn metrics(&mut self, autoscaler: Option<&AutoscalerView>) -> Vec<LoadMetric> {
+        if let Some(query) = &self.annotations.load_query {
+            return self.annotated(query.clone(), autoscaler).into_iter().collect();
+        }
+        let found = match autoscaler {
+            Some(AutoscalerView::HorizontalPodAutoscaler(hpa)) => self.of_hpa(hpa),
+            Some(AutoscalerView::ScaledObject(keda)) => self.of_scaled_object(keda),
+            None => Vec::new(),
+        };
+        let (mut metrics, mut skipped) = (Vec::new(), Vec::new());
+        for metric in found {
+            match metric {
+                Ok(metric) => metrics.push(metric),
+                Err(problem) => skipped.push(problem),
+            }
+        }
+        self.override_capacity(&mut metrics);
+        if metrics.is_empty() && self.annotations.schedule.is_empty() {
+            if skipped.is_empty() {
+                skipped.push(self.no_load(autoscaler));
+            }
+            self.problems.append(&mut skipped);
+        }
+        for problem in skipped {
+            let mut text = format!("skipped: expected {}; found {}", problem.expected, problem.found);
+            if !problem.help.is_empty() {
+                text.push_str(&format!("; {}", problem.help));
+            }
+            self.note(problem.at, text);
+        }
+        metrics
+    }
+
+    fn no_load(&self, autoscaler: Option<&AutoscalerView>) -> Problem {
+        let (at, found) = match autoscaler {
+            Some(autoscaler) => (format!("{} of {}", title(autoscaler), self.at), "no metric"),
+            None => (self.at.clone(), "neither an autoscaler nor a query"),
+        };
+        Problem::new(at, "a metric that is a load", found).help(format!(
+            "add {PREFIX}load-query with {PREFIX}capacity-per-replica (or {PREFIX}schedule for fixed hours alone)"
+        ))
+    }
+
+    fn annotated(&mut self, query: String, autoscaler: Option<&AutoscalerView>) -> Option<LoadMetric> {
+        let at = self.annotation("load-query");
+        let name = self.source(&at, None).map_err(|problem| self.problems.push(problem)).ok()?;
+        let source = self.config.sources.get(&name)?;
+        if !source.allow_annotation_queries {
+            let problem = Problem::new(at, "no query: the config forbids it for this source", query).help(format!(
+                "have an administrator add a template under [queries.metrics], or set sources.{name}.allow_annotation_queries"
+            ));
+            self.problems.push(problem);
+            return None;
+        }
+        if autoscaler.is_some() {
+            self.note(&at, "used in place of the autoscaler's own metrics");
+        }
+        let tenant = match &source.kind {
+            SourceKind::Prometheus(prometheus) if prometheus.enforce_namespace => {
+                Some(self.view.workload.namespace.clone())
+            }
+            _ => None,
+        };
+        let capacity = self.annotations.capacity_per_replica?;
+        let metric = self.load(&at, name, query, capacity).map_err(|problem| self.problems.push(problem)).ok()?;
+        Some(LoadMetric { tenant, ..metric })
+    }
+
+    /// `capacity-per-replica` without a query holds for the one metric there is.
+    fn override_capacity(&mut self, metrics: &mut [LoadMetric]) {
+        let Some(capacity) = self.annotations.capacity_per_replica else { return };
+        match metrics {
+            [metric] => metric.capacity_per_replica = capacity,
+            [] => {}
+            several => {
+                let at = self.annotation("capacity-per-replica");
+                let problem = Problem::new(at, "one metric that it is the capacity for", format!("{}", several.len()))
+                    .help(format!("remove it, or choose the load with {PREFIX}load-query"));
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    /// The source of a metric: the one that its template names, the annotation's, the config's, the only one.
+    fn source(&self, at: &str, template: Option<&str>) -> Result<String, Problem> {
+        let sources = &self.config.sources;
+        let (place, name) = match (template, &self.annotations.source, self.config.workloads.source.as_deref()) {
+            (Some(name), _, _) | (None, None, Some(name)) => (at.to_string(), name.to_string()),
+            (None, Some(name), _) => (self.annotation("source"), name.clone()),
+            (None, None, None) if sources.is_empty() => {
+                return Err(
+                    Problem::new(at, "a source", "none in the config").help("add [sources.<name>] to the config")
+                );
+            }
+            (None, None, None) => {
+                let names = sources.keys().cloned().collect::<Vec<_>>().join(", ");
+                return Err(Problem::new(at, "one source", names)
+                    .help(format!("name one in {PREFIX}source, or in workloads.source of the config")));
+            }
+        };
+        match sources.contains_key(&name) {
+            true => Ok(name),
+            false => Err(unknown_source(&place, &name, sources.keys())),
+        }
+    }
+
+    /// A load that nothing speaks against.
+    fn load(&mut self, at: &str, source: String, query: String, capacity: f64) -> Result<LoadMetric, Problem> {
+        if let Some(reason) = load::refusal(&query) {
+            let expected = "a load: a sum offered from outside, such as requests/s or total cores";
+            return Err(Problem::new(at, expected, format!("{reason}, which falls when replicas are added: {query}"))
+                .help("give the sum, and the capacity of one replica"));
+        }
+        if load::hides_missing(&query) {
+            self.note(at, "`or vector(0)` makes missing samples read as zero: without it, a gap is seen as a gap");
+        }
+        if !(capacity.is_finite() && capacity > 0.0) {
+            return Err(Problem::new(at, "a target above 0", capacity.to_string()));
+        }
+        Ok(LoadMetric { source, query, capacity_per_replica: capacity, tenant: None })
+    }
+
+    fn of_hpa(&mut self, hpa: &HpaView) -> Vec<Result<LoadMetric, Problem>> {
+        let at = format!("HorizontalPodAutoscaler {} of {}", hpa.name, self.at);
+        hpa.metrics
+            .iter()
+            .enumerate()
+            .map(|(i, metric)| {
+                let at = format!("{at}: spec.metrics[{i}]");
+                match metric {
+                    MetricView::Resource { resource, container, target } => {
+                        self.cpu(&at, resource, container.as_deref(), *target)
+                    }
+                    MetricView::Pods { metric, target } => self.named(&at, metric, *target, "", &BTreeMap::new()),
+                    MetricView::Object { metric, described, target } => {
+                        self.named(&at, metric, *target, described, &BTreeMap::new())
+                    }
+                    MetricView::External { metric, labels, target } => self.named(&at, metric, *target, "", labels),
+                }
+            })
+            .collect()
+    }
+
+    fn cpu(
+        &mut self,
+        at: &str,
+        resource: &str,
+        container: Option<&str>,
+        target: MetricTarget,
+    ) -> Result<LoadMetric, Problem> {
+        if resource != "cpu" {
+            return Err(Problem::new(at, "a resource that follows the load (cpu)", resource)
+                .help("the autoscaler itself goes on looking at it"));
+        }
+        let capacity = match target {
+            MetricTarget::AverageValue(value) => value,
+            MetricTarget::UtilizationPercent(percent) => f64::from(percent) / 100.0 * self.request(at, container)?,
+            MetricTarget::Value(_) => return Err(whole_target(at)),
+        };
+        let source = self.source(at, None)?;
+        let query = self.fill(&self.config.queries.cpu, "cpu", container, "", &BTreeMap::new());
+        self.load(at, source, query, capacity)
+    }
+
+    /// CPU request, in cores, of the container or of all.
+    fn request(&self, at: &str, container: Option<&str>) -> Result<f64, Problem> {
+        let wanted: Vec<_> =
+            self.view.containers.iter().filter(|c| container.is_none_or(|name| c.name == name)).collect();
+        if wanted.is_empty() {
+            let names: Vec<&str> = self.view.containers.iter().map(|c| c.name.as_str()).collect();
+            let expected = format!("a container of the pod template ({})", names.join(", "));
+            return Err(Problem::new(at, expected, container.unwrap_or("no container at all")));
+        }
+        wanted.iter().try_fold(0.0, |sum, c| match c.cpu_request {
+            Some(request) if request > 0.0 => Ok(sum + request),
+            _ => Err(Problem::new(
+                format!("{}: container {}", self.at, c.name),
+                "a cpu request, of which the autoscaler's utilization is a share",
+                "none",
+            )
+            .help("set resources.requests.cpu")),
+        })
+    }
+
+    fn named(
+        &mut self,
+        at: &str,
+        metric: &str,
+        target: MetricTarget,
+        described: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<LoadMetric, Problem> {
+        let capacity = match target {
+            MetricTarget::AverageValue(value) => value,
+            MetricTarget::Value(_) => return Err(whole_target(at)),
+            MetricTarget::UtilizationPercent(_) => {
+                return Err(Problem::new(at, "an AverageValue target", "a utilization of a metric without requests"));
+            }
+        };
+        let Some(template) = self.config.queries.metrics.get(metric) else {
+            let expected =
+                format!("a query template for metric {metric} in the config (an HPA doesn't say its adapter's query)");
+            let help = format!(
+                "add to the config: [queries.metrics.{metric:?}] query = 'sum(rate({metric}{{namespace=\"{{namespace}}\",pod=~\"{{pods}}\"}}[2m]))'"
+            );
+            return Err(Problem::new(at, expected, "none").help(help));
+        };
+        let source = self.source(at, template.source.as_deref())?;
+        let query = self.fill(&template.query, metric, None, described, labels);
+        self.load(at, source, query, capacity)
+    }
+
+    fn fill(
+        &self,
+        template: &Template,
+        metric: &str,
+        container: Option<&str>,
+        described: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> String {
+        let workload = &self.view.workload;
+        template.fill(|name| {
+            Some(match name {
+                "namespace" => workload.namespace.clone(),
+                "workload" => workload.name.clone(),
+                "pods" => pod_names(&workload.name, workload.kind == WorkloadKind::StatefulSet),
+                "container" => container.unwrap_or(".+").to_string(),
+                "metric" => metric.to_string(),
+                "object" => described.rsplit('/').next().unwrap_or_default().to_string(),
+                "labels" => labels.iter().map(|(key, value)| format!(",{key}={value:?}")).collect(),
+                _ => return None,
+            })
+        })
+    }
+
+    fn of_scaled_object(&mut self, keda: &ScaledObjectView) -> Vec<Result<LoadMetric, Problem>> {
+        let at = format!("ScaledObject {} of {}", keda.name, self.at);
+        keda.triggers
+            .iter()
+            .enumerate()
+            .map(|(i, trigger)| self.trigger(&format!("{at}: spec.triggers[{i}]"), trigger))
+            .collect()
+    }
+
+    fn trigger(&mut self, at: &str, trigger: &TriggerView) -> Result<LoadMetric, Problem> {
+        match trigger.kind.as_str() {
+            "prometheus" => {}
+            "cpu" => return self.cpu_trigger(at, trigger),
+            "cron" => {
+                return Err(Problem::new(at, "a trigger whose metric is a load", "cron: hours, not load")
+                    .help("KEDA goes on applying it; `forescale import` turns it into a schedule"));
+            }
+            kind => {
+                return Err(Problem::new(at, "a trigger whose metric is a load (prometheus, cpu)", kind)
+                    .help(format!("KEDA goes on looking at it; {PREFIX}load-query can give its load")));
+            }
+        }
+        let of = |key: &str| {
+            trigger.metadata.get(key).map(|v| v.trim()).filter(|v| !v.is_empty()).ok_or_else(|| {
+                Problem::new(format!("{at}: metadata"), key, "none")
+                    .help("a value from authenticationRef cannot be read here")
+            })
+        };
+        if trigger.metric_type.as_deref() == Some("Value") {
+            return Err(whole_target(at));
+        }
+        let (address, query, threshold) = (of("serverAddress")?, of("query")?, of("threshold")?);
+        let source = self.by_address(at, address)?;
+        let capacity = threshold
+            .parse::<f64>()
+            .ok()
+            .filter(|t| *t > 0.0 && t.is_finite())
+            .ok_or_else(|| Problem::new(format!("{at}: metadata.threshold"), "a number above 0", threshold))?;
+        self.load(at, source, query.to_string(), capacity)
+    }
+
+    /// KEDA's cpu trigger is HPA's metric in other words.
+    fn cpu_trigger(&mut self, at: &str, trigger: &TriggerView) -> Result<LoadMetric, Problem> {
+        let value = trigger.metadata.get("value").map(String::as_str).unwrap_or_default();
+        let kind = trigger.metric_type.as_deref().or(trigger.metadata.get("type").map(String::as_str));
+        let target = match kind {
+            Some("AverageValue") => crate::units::Quantity::parse(value).ok().map(|q| MetricTarget::AverageValue(q.0)),
+            _ => value.parse().ok().map(MetricTarget::UtilizationPercent),
+        };
+        let target =
+            target.ok_or_else(|| Problem::new(format!("{at}: metadata.value"), "a percentage or cores", value))?;
+        self.cpu(at, "cpu", trigger.metadata.get("containerName").map(String::as_str), target)
+    }
+
+    /// The configured source behind an address; others aren't asked, whoever names them.
+    fn by_address(&self, at: &str, address: &str) -> Result<String, Problem> {
+        let bare = |url: &str| url.trim_end_matches('/').to_string();
+        let url_of = |source: &SourceConfig| match &source.kind {
+            SourceKind::Prometheus(prometheus) => Some(bare(&prometheus.url)),
+            SourceKind::Cloudwatch(_) => None,
+        };
+        let chosen = self
+            .annotations
+            .source
+            .as_ref()
+            .filter(|name| self.config.sources.get(*name).and_then(url_of).is_some_and(|url| url == bare(address)));
+        let found =
+            self.config.sources.iter().find(|(_, source)| url_of(source).is_some_and(|url| url == bare(address)));
+        chosen.or(found.map(|(name, _)| name)).cloned().ok_or_else(|| {
+            let known: Vec<String> = self.config.sources.values().filter_map(url_of).collect();
+            let expected = format!("the URL of a configured source ({})", known.join(", "));
+            Problem::new(format!("{at}: metadata.serverAddress"), expected, without_credentials(address))
+                .help("add it under [sources.<name>] if it is to be asked")
+        })
+    }
+}
+
+/// A `Value` target speaks of the whole, so it says nothing of what one replica serves.
+fn whole_target(at: &str) -> Problem {
+    Problem::new(
+        at,
+        "an AverageValue target, which is what one replica serves",
+        "a Value target, which is of the whole",
+    )
+    .help(format!("use AverageValue, or give {PREFIX}load-query and {PREFIX}capacity-per-replica"))
+}
+
+/// An address as it may be shown.
+fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_string(),
+    }
+}
