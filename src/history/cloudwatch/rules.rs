@@ -1,7 +1,7 @@
 //! What each way to fail means, and what the user is to do. None of them is ever a number.
 
 use super::known::REGIONS;
-use crate::error::{Problem, did_you_mean};
+use crate::error::Problem;
 use crate::history::SourceError;
 use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataError;
@@ -49,14 +49,16 @@ pub fn region(name: &str, at: &str) -> Result<(), Problem> {
     if REGIONS.contains(&name) {
         return Ok(());
     }
-    let shaped = name.split('-').count() >= 3 && name.ends_with(|c: char| c.is_ascii_digit());
-    match did_you_mean(name, REGIONS.iter().copied()) {
-        // A region that is newer than this program has a form of its own and no near neighbour but its number.
-        Some(near) if !shaped || near.trim_end_matches(char::is_numeric) != name.trim_end_matches(char::is_numeric) => {
+    let letters = |region: &str| region.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let nearest = REGIONS.iter().map(|r| (strsim::damerau_levenshtein(r, name), *r)).min();
+    match nearest {
+        // A region that is newer than this program differs in its number, or has a form of its own.
+        Some((_, near)) if letters(near) == letters(name) => Ok(()),
+        Some((distance, near)) if distance <= 2 => {
             Err(Problem::new(at, "an AWS region such as eu-west-1", name).help(format!("did you mean {near}?")))
         }
-        None if !shaped => Err(Problem::new(at, "an AWS region such as eu-west-1", name)),
-        _ => Ok(()),
+        _ if name.split('-').count() >= 3 => Ok(()),
+        _ => Err(Problem::new(at, "an AWS region such as eu-west-1", name)),
     }
 }
 
@@ -72,6 +74,9 @@ pub fn fault(error: &SdkError<GetMetricDataError>, place: &Place) -> Fault {
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
+            if status < 400 {
+                return not_the_protocol(&chain, place);
+            }
             coded(error.code().unwrap_or_default(), error.message().unwrap_or_default(), status, place)
         }
         SdkError::TimeoutError(_) => unavailable(
@@ -79,11 +84,7 @@ pub fn fault(error: &SdkError<GetMetricDataError>, place: &Place) -> Fault {
             "none",
             "it is asked again; if that stays, raise the source's timeout or look at the way to its endpoint",
         ),
-        SdkError::ResponseError(_) => Fault::Source(SourceError::Malformed(place.problem(
-            "an answer of GetMetricData in CBOR",
-            &chain,
-            "is there a proxy, or something that is not CloudWatch, at the endpoint?",
-        ))),
+        SdkError::ResponseError(_) => not_the_protocol(&chain, place),
         _ if chain.to_ascii_lowercase().contains("credential") => credentials(&chain, place),
         SdkError::ConstructionFailure(_) => {
             refused("a request that can be made", &chain, "check region and endpoint_url")
@@ -94,6 +95,14 @@ pub fn fault(error: &SdkError<GetMetricDataError>, place: &Place) -> Fault {
             "it is asked again; check that region and endpoint_url exist and that the pod may reach them",
         ),
     }
+}
+
+fn not_the_protocol(chain: &str, place: &Place) -> Fault {
+    Fault::Source(SourceError::Malformed(place.problem(
+        "an answer of GetMetricData in CBOR",
+        chain,
+        "is there a proxy, or something that is not CloudWatch, at the endpoint?",
+    )))
 }
 
 /// No credentials, or none that can be used.

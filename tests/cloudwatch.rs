@@ -1,0 +1,8 @@
+//! CloudWatch: the rules against a server of recorded answers, and everything that moto has against moto.
+
+#[path = "cloudwatch/cbor.rs"]
+mod cbor;
+#[path = "cloudwatch/rules.rs"]
+mod rules;
+#[path = "cloudwatch/server.rs"]
+mod server;
