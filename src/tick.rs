@@ -12,7 +12,7 @@ pub use memory::{Memory, MetricMemory};
 use crate::demand::Demand;
 use crate::forecast::{Abstention, QuantileForecast};
 use crate::plan::{Bounds, Evidence, Observation, Parts, Plan, Reason, SourceState, Standing, decide};
-use crate::policy::Policy;
+use crate::policy::{Policy, schedule};
 use crate::series::Sample;
 use crate::units::{MAX_REPLICAS, Time};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,8 @@ pub fn tick(now: Time, policy: &Policy, inputs: &Inputs, memory: &mut Memory) ->
         metric.take(new);
     }
     let evidence = evidence(now, policy, inputs, memory);
-    let max = policy.max_replicas.min(MAX_REPLICAS);
+    let ceiling = schedule::ceiling(&policy.schedules, now).unwrap_or(MAX_REPLICAS);
+    let max = policy.max_replicas.min(ceiling).min(MAX_REPLICAS);
     let bounds = Bounds { min: policy.min_replicas.min(max), max };
     let plan = decide(now, bounds, &evidence, &inputs.observation, &mut memory.plan);
     Decision {
@@ -90,7 +91,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
         parts: Parts {
             reactive: known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max(),
             forecast: metrics.iter().filter_map(|(m, _)| m.latest()).map(|l| l.proposal.replicas).max(),
-            schedule: None,
+            schedule: schedule::floor(&policy.schedules, now, policy.lead_time.0),
             hold: None,
         },
         standing: if absent { Standing::Stale } else { worst },

@@ -119,6 +119,16 @@ impl<'a> Resolver<'a> {
                 self.problems.push(problem);
                 return None;
             };
+            if annotated_min.is_none() && self.annotations.load_query.is_none() {
+                let problem = Problem::new(
+                    &self.at,
+                    format!("{PREFIX}min-replicas, as nothing else says how many there are outside the schedule"),
+                    "none",
+                )
+                .help(format!("for example {PREFIX}min-replicas: \"2\""));
+                self.problems.push(problem);
+                return None;
+            }
             return self.ordered(self.annotation("min-replicas"), annotated_min.unwrap_or(1), max);
         };
         let at = format!("{} of {}", title(autoscaler), self.at);

@@ -114,6 +114,30 @@ fn a_log_replays_to_the_same_bytes_and_the_first_difference_is_named() {
     assert!(matches!(Replay::default().line("{}"), Err(ReplayError::Unreadable(1, _))));
 }
 
+#[test]
+fn a_schedule_alone_raises_one_lead_ahead_and_lets_go_in_steps() {
+    let mut policy = policy(0);
+    policy.schedules = vec!["30 1 * * * 1h UTC min=20".parse().unwrap(), "0 4 * * * 1h UTC max=3".parse().unwrap()];
+    let mut memory = Memory::new(vec![]);
+    let mut observation = look(1);
+    observation.autoscaled = true;
+    let inputs = Inputs { metrics: vec![], observation };
+    let floors: Vec<u32> = (0..300).map(|i| tick(minute(i), &policy, &inputs, &mut memory).plan.replicas).collect();
+    assert!(floors[..86].iter().all(|r| *r == 1), "{floors:?}");
+    assert!(floors[87..150].iter().all(|r| *r == 20), "one lead before 01:30 until 02:30: {floors:?}");
+    assert!(floors[150] > 1 && floors[180..240].iter().all(|r| *r == 1), "in steps: {floors:?}");
+    observation_at_ceiling(&policy);
+}
+
+fn observation_at_ceiling(policy: &Policy) {
+    let mut memory = Memory::new(vec![]);
+    let mut observation = look(9);
+    observation.autoscaled = true;
+    observation.floor = Some(9);
+    let plan = tick(minute(250), policy, &Inputs { metrics: vec![], observation }, &mut memory).plan;
+    assert_eq!((plan.replicas, plan.reason), (3, Reason::MaxReplicas));
+}
+
 fn any_float() -> impl Strategy<Value = f64> {
     prop_oneof![
         5 => 0.0..500.0f64,

@@ -257,10 +257,22 @@ fn annotations_override() {
 
 #[test]
 fn a_schedule_alone_needs_no_load() {
-    let annotations =
-        [("mode", "act"), ("max-replicas", "9"), ("schedule", "@daily 2h UTC min=5; 0 9 * * * 1h UTC max=8")];
+    let mut annotations = vec![
+        ("mode", "act"),
+        ("max-replicas", "9"),
+        ("schedule", "@daily 2h UTC min=5; 0 9 * * * 1h UTC max=8"),
+        ("min-replicas", "2"),
+    ];
     let policy = ok(&workload(&annotations, vec![])).policy;
-    assert_eq!((policy.metrics.len(), policy.schedules.len(), policy.min_replicas), (0, 2, 1));
+    assert_eq!((policy.metrics.len(), policy.schedules.len(), policy.min_replicas), (0, 2, 2));
+    annotations.pop();
+    assert_eq!(
+        problems(&workload(&annotations, vec![])),
+        [
+            "Deployment shop/web: expected forescale.dev/min-replicas, as nothing else says how many there are outside the schedule; found none; for example forescale.dev/min-replicas: \"2\""
+        ],
+        "nothing else would keep what runs outside the window"
+    );
 }
 
 #[test]
@@ -364,7 +376,10 @@ fn messages() {
             ),
         ),
         (
-            workload(&[("mode", "act"), ("capacity-per-replica", "5"), ("max-replicas", "9")], vec![]),
+            workload(
+                &[("mode", "act"), ("capacity-per-replica", "5"), ("min-replicas", "1"), ("max-replicas", "9")],
+                vec![],
+            ),
             format!(
                 "{web}: expected a metric that is a load; found neither an autoscaler nor a query; add forescale.dev/load-query with forescale.dev/capacity-per-replica (or forescale.dev/schedule for fixed hours alone)"
             ),
