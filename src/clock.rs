@@ -35,3 +35,39 @@ impl Stopwatch {
         self.0.elapsed()
     }
 }
+
+/// An instant of the monotonic clock. Leases, limits and retries count on it, since the wall clock may jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now.
+    pub fn after(time: std::time::Duration) -> Self {
+        Deadline(Instant::now() + time)
+    }
+
+    /// The present instant.
+    pub fn now() -> Self {
+        Deadline(Instant::now())
+    }
+
+    /// The deadline `time` later.
+    pub fn later(self, time: std::time::Duration) -> Self {
+        Deadline(self.0 + time)
+    }
+
+    /// True once it is over.
+    pub fn passed(self) -> bool {
+        Instant::now() >= self.0
+    }
+
+    /// What is left; zero once it is over.
+    pub fn left(self) -> std::time::Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Time since it passed; zero before.
+    pub fn ago(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}

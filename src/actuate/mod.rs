@@ -4,8 +4,24 @@
 //! carries the writes out differs. The original of every value we change is kept in a [`Ledger`], an annotation on
 //! the very object, so that any copy of the program, or a person, can put it back.
 
+#[cfg(feature = "daemon")]
+mod access;
+#[cfg(feature = "daemon")]
+mod executor;
+#[cfg(feature = "daemon")]
+mod failure;
 mod ledger;
+#[cfg(feature = "daemon")]
+mod throttle;
 
+#[cfg(feature = "daemon")]
+pub use access::{Access, CLUSTER_ACCESS, LEASE_ACCESS};
+#[cfg(feature = "daemon")]
+pub use executor::{
+    Carried, Decide, Executor, FIELD_MANAGER, Fence, Site, hpa_resource, scaled_object_resource, workload_resource,
+};
+#[cfg(feature = "daemon")]
+pub use failure::{Call, WriteError, chain};
 pub use ledger::{LEDGER, Ledger, LedgerError};
 
 use crate::plan::{Plan, Reason};
@@ -101,6 +117,8 @@ pub enum Outcome {
     Contested,
 }
 
+/// What KEDA takes where a ScaledObject says no `maxReplicaCount`.
+pub const KEDA_MAX_REPLICAS: Replicas = 100;
 /// Third-party reversals within this time are counted.
 pub const CONTEST_WINDOW: Duration = Duration::from_secs(600);
 /// So many reversals stop us.
@@ -113,28 +131,32 @@ const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
 /// A floor at or below the user's own value is a release. A foreign value that differs from the user's remembered
 /// one is the user's new one and stands for [`CONTEST_WINDOW`]; the remembered one coming back is a reversal, written
 /// again until it has happened [`CONTEST_LIMIT`] times within the window.
+///
+/// Without an autoscaler ([`Target::Scale`]) the plan is the whole decision, up and down, and the replica count takes
+/// the floor's place in these rules. Zero replicas is the user's way to switch off: it stays.
 pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
-    if view.target == Target::Scale {
-        return scale_only(now, plan, view);
+    let standing = view.standing();
+    if view.target == Target::Scale && view.replicas == 0 {
+        return Actions { writes: Vec::new(), outcome: Outcome::Kept };
     }
     let mut ledger = match &view.ledger {
         Some(ledger) => ledger.clone(),
-        None => Ledger::new(view.floor, plan.valid_until),
+        None => Ledger::new(standing, plan.valid_until),
     };
     let ours = view.ledger.as_ref().map(|l| l.floor);
     if let Some(floor) = ours
-        && view.floor != Some(floor)
+        && standing != Some(floor)
     {
-        if view.floor == ledger.original {
+        if standing == ledger.original {
             ledger.note_reversal(now);
         } else {
-            ledger.original = view.floor;
-            ledger.floor = view.floor.unwrap_or(0);
+            ledger.original = standing;
+            ledger.floor = standing.unwrap_or(0);
             ledger.yielded_until = Some(now + CONTEST_WINDOW);
             return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Yielded };
         }
         if ledger.reversals.len() >= CONTEST_LIMIT {
-            ledger.floor = view.floor.unwrap_or(0);
+            ledger.floor = standing.unwrap_or(0);
             ledger.yielded_until = Some(now + CONTEST_WINDOW);
             return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Contested };
         }
@@ -144,6 +166,9 @@ pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
         return Actions { writes: Vec::new(), outcome };
     }
     ledger.forget_before(now);
+    if view.target == Target::Scale {
+        return scale_only(now, plan, view, ledger);
+    }
     let own = ledger.original.unwrap_or(0);
     let floor = plan.replicas.min(view.max_replicas);
     if floor <= own.max(1) {
@@ -172,21 +197,38 @@ pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
     Actions { writes, outcome }
 }
 
-/// Without an autoscaler the plan is the whole decision. Zero replicas is the user's way to switch off: it stays.
-fn scale_only(_now: Time, plan: &Plan, view: &TargetView) -> Actions {
+fn scale_only(now: Time, plan: &Plan, view: &TargetView, mut ledger: Ledger) -> Actions {
     let wanted = plan.replicas.min(view.max_replicas);
-    if view.replicas == 0 || wanted == view.replicas {
-        return Actions { writes: Vec::new(), outcome: Outcome::Kept };
+    let outcome = match wanted.cmp(&view.replicas) {
+        std::cmp::Ordering::Greater => Outcome::Raised,
+        std::cmp::Ordering::Less => Outcome::Lowered,
+        std::cmp::Ordering::Equal => Outcome::Kept,
+    };
+    let renew = view.ledger.is_some() && ledger.expires < now + RENEW_BEFORE;
+    let mut writes = Vec::new();
+    if outcome != Outcome::Kept || renew {
+        ledger.floor = wanted;
+        ledger.reason = plan.reason;
+        ledger.expires = plan.valid_until;
+        // the ledger first: whoever dies in between has at least remembered the user's value
+        writes.push(Write::Ledger { ledger });
     }
-    let outcome = if wanted > view.replicas { Outcome::Raised } else { Outcome::Lowered };
-    Actions { writes: vec![Write::Scale { replicas: wanted }], outcome }
+    if outcome != Outcome::Kept {
+        writes.push(Write::Scale { replicas: wanted });
+    }
+    Actions { writes, outcome }
 }
 
 /// What puts everything back: opt-out, `release`, or a ledger whose time is over. Empty where nothing is ours.
+/// Without an autoscaler nothing would react to the load afterwards, so replicas that run are never taken away: the
+/// user's value returns only where it is the larger.
 pub fn release(view: &TargetView) -> Vec<Write> {
     match &view.ledger {
         // a third party's value stands: only the ledger goes
-        Some(ledger) if view.floor != Some(ledger.floor) => vec![Write::Restore { original: view.floor }],
+        Some(ledger) if view.standing() != Some(ledger.floor) => vec![Write::Restore { original: view.standing() }],
+        Some(ledger) if view.target == Target::Scale => {
+            vec![Write::Restore { original: ledger.original.max(view.standing()) }]
+        }
         Some(ledger) => vec![Write::Restore { original: ledger.original }],
         None => Vec::new(),
     }
@@ -195,6 +237,16 @@ pub fn release(view: &TargetView) -> Vec<Write> {
 /// True when the ledger's time is over and the user's own values hold again.
 pub fn expired(now: Time, view: &TargetView) -> bool {
     view.ledger.as_ref().is_some_and(|l| l.expires <= now)
+}
+
+impl TargetView {
+    /// The value that stands where we write: the autoscaler's floor, or the replicas where there is none.
+    pub fn standing(&self) -> Option<Replicas> {
+        match self.target {
+            Target::Scale => Some(self.replicas),
+            Target::Hpa { .. } | Target::ScaledObject { .. } => self.floor,
+        }
+    }
 }
 
 impl Outcome {

@@ -92,11 +92,38 @@ fn release_puts_back_what_is_ours_and_leaves_what_is_not() {
     assert_eq!(release(&view(Some(5), 8, None)), []);
 }
 
+fn scale(replicas: Replicas, ledger: Option<Ledger>) -> TargetView {
+    TargetView { target: Target::Scale, floor: None, max_replicas: 20, replicas, ledger }
+}
+
 #[test]
 fn without_an_autoscaler_the_plan_is_the_decision_but_zero_stays_zero() {
-    let scale = |replicas| TargetView { target: Target::Scale, floor: None, max_replicas: 20, replicas, ledger: None };
-    assert_eq!(actions(NOW, &plan(8), &scale(10)).writes, [Write::Scale { replicas: 8 }]);
-    assert_eq!(actions(NOW, &plan(8), &scale(0)).writes, []);
+    let a = actions(NOW, &plan(8), &scale(10, None));
+    assert_eq!(a.outcome, Outcome::Lowered);
+    let taken = ledger(Some(10), 8);
+    assert_eq!(a.writes, [Write::Ledger { ledger: taken.clone() }, Write::Scale { replicas: 8 }]);
+    assert_eq!(actions(NOW, &plan(8), &scale(0, None)).writes, []);
+    assert_eq!(actions(NOW, &plan(8), &scale(8, Some(taken))).writes, []);
+    assert_eq!(actions(NOW, &plan(10), &scale(10, None)).writes, [], "nothing to do is nothing to remember");
+}
+
+#[test]
+fn without_an_autoscaler_an_edit_by_hand_wins_too() {
+    let a = actions(NOW, &plan(8), &scale(15, Some(ledger(Some(10), 8))));
+    assert_eq!(a.outcome, Outcome::Yielded);
+    let [Write::Ledger { ledger: noted }] = &a.writes[..] else { panic!("{a:?}") };
+    assert_eq!((noted.original, noted.floor), (Some(15), 15));
+}
+
+#[test]
+fn without_an_autoscaler_a_release_never_takes_replicas_away() {
+    assert_eq!(release(&scale(8, Some(ledger(Some(10), 8)))), [Write::Restore { original: Some(10) }]);
+    assert_eq!(release(&scale(18, Some(ledger(Some(10), 18)))), [Write::Restore { original: Some(18) }]);
+    assert_eq!(
+        release(&scale(4, Some(ledger(Some(10), 18)))),
+        [Write::Restore { original: Some(4) }],
+        "a third party's"
+    );
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The command line: one file a subcommand. Each builds the ends, calls the middle and hands the result to `report`.
 
 mod backtest;
+#[cfg(feature = "daemon")]
+mod cluster;
 mod history;
 mod replay;
+#[cfg(feature = "daemon")]
+mod run;
 #[cfg(feature = "daemon")]
 mod source;
 
@@ -24,6 +28,8 @@ pub struct Cli {
 enum Command {
     Backtest(backtest::Args),
     Replay(replay::Args),
+    #[cfg(feature = "daemon")]
+    Run(run::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -32,6 +38,8 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Backtest(args) => backtest::run(&args),
         Command::Replay(args) => replay::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Run(args) => run::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,4 +51,16 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// The configuration of a command: file, environment, `--set`, and `--mode` last.
+#[cfg(feature = "daemon")]
+fn config(
+    file: Option<&std::path::Path>,
+    set: &[String],
+    mode: Option<&str>,
+) -> Result<crate::config::Config, Failure> {
+    let mut flags = set.to_vec();
+    flags.extend(mode.map(|mode| format!("mode={mode}")));
+    crate::config::Config::load(file, std::env::vars(), &flags).map_err(Failure::Usage)
 }

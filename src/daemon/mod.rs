@@ -1,1 +1,132 @@
-//! (being built)
+//! `forescale run`: loops, lease, events, HTTP around the very same ticks as everywhere else.
+//!
+//! One task looks, asks and decides ([`ticker`](self)); writes, learning, watches, the lease, events and HTTP each have
+//! tasks of their own, so that nothing that waits holds up anything else.
+
+mod acting;
+mod board;
+mod decision_log;
+mod events;
+mod http;
+mod learning;
+mod lease;
+mod polling;
+mod sources;
+mod statez;
+mod telling;
+mod tended;
+mod ticker;
+
+pub use decision_log::DecisionLog;
+pub use events::{Events, Kind, Regarding};
+pub use lease::{Elector, Right};
+pub use polling::Sources;
+pub use sources::build as build_sources;
+pub use statez::{LeaseState, MetricState, Statez, WorkloadState};
+
+use crate::actuate::Executor;
+use crate::clock::{Clock, Deadline};
+use crate::config::Config;
+use crate::observe::{Cluster, watch};
+use crate::rng;
+use anyhow::Context;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Workloads that wait to learn at most.
+const LESSONS: usize = 4096;
+/// Longest time for ending.
+const END: Duration = Duration::from_secs(4);
+
+/// What the daemon is made of besides its config.
+pub struct Ends {
+    /// The cluster.
+    pub client: kube::Client,
+    /// The sources of history.
+    pub sources: Sources,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// This copy's name: the pod's.
+    pub identity: String,
+}
+
+/// Waits for the word to stop; it is given too when whoever could give it is gone.
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Runs until `stop` resolves, then ends in order: no further write, floors stay (they expire by themselves), the
+/// lease is given back.
+pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Ends { client, sources, clock, identity } = ends;
+    let (stopper, stopped) = watch::channel(false);
+    let listen = config.listen;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("server.listen {listen}: cannot listen there"))?;
+    let log = match &config.decision_log.path {
+        Some(path) => {
+            let log = DecisionLog::open(path, config.decision_log.size_max);
+            Some(log.with_context(|| format!("decision_log.path {}: cannot be opened", path.display()))?)
+        }
+        None => None,
+    };
+    let cluster = Arc::new(Cluster::default());
+    let board = Arc::new(board::Board::new());
+    let watches = watch(&client, &cluster, &clock);
+    let elector = Elector::new(client.clone(), config.lease.clone(), identity.clone(), clock.clone());
+    let right = elector.right();
+    let election = tokio::spawn(elector.run(stopped.clone()));
+    let executor = Executor::new(client.clone(), config.limits.writes_per_second);
+    let (actor, acted) = acting::Actor::new(executor, right.clone(), clock.clone());
+    let (lessons, tasks) = mpsc::channel(LESSONS);
+    let (results, learned) = mpsc::channel(64);
+    let sources = Arc::new(sources);
+    let workloads = &config.workloads;
+    let school = learning::school(sources.clone(), clock.clone(), workloads.step, workloads.history, tasks, results);
+    let school = tokio::spawn(school);
+    let served = http::Served { board: board.clone(), cluster: cluster.clone(), clock: clock.clone() };
+    let address = listener.local_addr().unwrap_or(listen);
+    let server = tokio::spawn(async move { axum::serve(listener, http::router(served)).await });
+    tracing::info!(mode = ?config.mode, %address, %identity, "forescale runs");
+    let ticker = ticker::Ticker {
+        events: Events::start(client, identity.clone()),
+        config,
+        clock,
+        cluster,
+        sources,
+        board,
+        log,
+        actor,
+        right,
+        identity,
+        lessons,
+        tended: BTreeMap::new(),
+        releasing: BTreeSet::new(),
+        seed: rng::fresh_seed(),
+        started: Deadline::now(),
+    };
+    let mut ticking = tokio::spawn(ticker.run(learned, acted, stopped));
+    tokio::select! {
+        () = stop => {}
+        ended = &mut ticking => {
+            stopper.send_replace(true);
+            anyhow::bail!("the loop ended by itself: {ended:?}");
+        }
+    }
+    tracing::info!("stopping: floors stay until they expire, the lease is given back");
+    stopper.send_replace(true);
+    let end = async {
+        let _ = ticking.await;
+        let _ = election.await;
+    };
+    if tokio::time::timeout(END, end).await.is_err() {
+        tracing::warn!("not everything ended in time");
+    }
+    school.abort();
+    server.abort();
+    drop(watches);
+    Ok(())
+}

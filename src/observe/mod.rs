@@ -1,1 +1,12 @@
-//! (being built)
+//! Kube watches → plain values with ages.
+//!
+//! Objects are turned into views as they arrive and dropped: what is kept is a few hundred bytes for each workload
+//! that carries an annotation of ours and for each autoscaler.
+
+mod cluster;
+mod views;
+mod watch;
+
+pub use cluster::{Cluster, Sight, WatchFailure, WatchState, Watched};
+pub use views::PREFIX;
+pub use watch::watch;

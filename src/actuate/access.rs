@@ -1,0 +1,68 @@
+//! What the program may do in a cluster, as a table: `deploy/manifests/rbac.yaml` grants exactly this, and errors name
+//! the row that is missing.
+
+/// One rule of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Resource, with its subresource if it has one.
+    pub resource: &'static str,
+    /// Verbs, in alphabetical order.
+    pub verbs: &'static [&'static str],
+    /// What for.
+    pub why: &'static str,
+}
+
+const WATCHED: &[&str] = &["get", "list", "patch", "watch"];
+
+/// Rights in the whole cluster.
+pub const CLUSTER_ACCESS: &[Access] = &[
+    Access {
+        group: "apps",
+        resource: "deployments",
+        verbs: WATCHED,
+        why: "annotations are read; patch keeps the ledger where no autoscaler stands, and gives field ownership back",
+    },
+    Access { group: "apps", resource: "statefulsets", verbs: WATCHED, why: "the same" },
+    Access { group: "apps", resource: "deployments/scale", verbs: &["get", "patch"], why: "replicas up to the floor" },
+    Access { group: "apps", resource: "statefulsets/scale", verbs: &["get", "patch"], why: "the same" },
+    Access {
+        group: "autoscaling",
+        resource: "horizontalpodautoscalers",
+        verbs: WATCHED,
+        why: "metrics and bounds are read; patch raises spec.minReplicas",
+    },
+    Access {
+        group: "keda.sh",
+        resource: "scaledobjects",
+        verbs: WATCHED,
+        why: "triggers and bounds are read; patch raises spec.minReplicaCount",
+    },
+    Access {
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create"],
+        why: "what was done is told on the workload",
+    },
+];
+
+/// Rights in the program's own namespace.
+pub const LEASE_ACCESS: &[Access] = &[Access {
+    group: "coordination.k8s.io",
+    resource: "leases",
+    verbs: &["create", "get", "update"],
+    why: "one copy writes",
+}];
+
+/// The group of a resource in the tables above, for messages such as "horizontalpodautoscalers.autoscaling".
+pub(super) fn qualified(resource: &str) -> String {
+    let rule = CLUSTER_ACCESS.iter().chain(LEASE_ACCESS).find(|a| a.resource == resource);
+    match rule {
+        Some(rule) if !rule.group.is_empty() => match resource.split_once('/') {
+            Some((base, sub)) => format!("{base}.{}/{sub}", rule.group),
+            None => format!("{resource}.{}", rule.group),
+        },
+        _ => resource.to_string(),
+    }
+}

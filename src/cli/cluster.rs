@@ -1,0 +1,83 @@
+//! How commands reach a cluster: the kubeconfig, and what to say when it does not work.
+
+use crate::actuate::chain;
+use crate::error::{Failure, Problem};
+use anyhow::anyhow;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which cluster, and as whom.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ClusterArgs {
+    /// The kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+const HELP: &str = "log in to the cluster, or name the file with --kubeconfig or KUBECONFIG";
+
+impl ClusterArgs {
+    /// A client for it. Nothing is sent yet.
+    pub(super) async fn client(&self) -> Result<Client, Failure> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &self.kubeconfig {
+            Some(path) => {
+                let place = path.display().to_string();
+                let bad = |e: kube::config::KubeconfigError| {
+                    Failure::from(Problem::new(&place, "a kubeconfig", chain(&e)).help(HELP))
+                };
+                let file = Kubeconfig::read_from(path).map_err(bad)?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(bad)?
+            }
+            None if self.context.is_some() => Config::from_kubeconfig(&options).await.map_err(|e| {
+                Failure::from(Problem::new("kubeconfig", "one with this context", chain(&e)).help(HELP))
+            })?,
+            None => Config::infer().await.map_err(|e| {
+                let expected = "a kubeconfig, or a pod's service account";
+                Failure::from(Problem::new("cluster", expected, chain(&e)).help(HELP))
+            })?,
+        };
+        let mut config = config;
+        // retries are ours: a write that waits for minutes is out of date
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        Client::try_from(config)
+            .map_err(|e| Problem::new("kubeconfig", "usable credentials", chain(&e)).help(HELP).into())
+    }
+}
+
+/// Asks the API server who it is, to say early and clearly that credentials are not accepted. Ok(false): it does not
+/// answer, which may pass.
+pub(super) async fn greet(client: &Client) -> Result<bool, Failure> {
+    let asked = tokio::time::timeout(Duration::from_secs(10), client.apiserver_version()).await;
+    match asked {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(kube::Error::Api(status))) if status.code == 401 => Err(Failure::Failed(anyhow!(
+            "the cluster does not accept the credentials (401 {}): they are missing or expired; {HELP}",
+            status.message
+        ))),
+        Ok(Err(kube::Error::Auth(error))) => {
+            Err(Failure::Failed(anyhow!("the kubeconfig's credentials cannot be had: {}; {HELP}", chain(&error))))
+        }
+        Ok(Err(kube::Error::Api(_))) => Ok(true),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %chain(&error), "the API server does not answer; trying on");
+            Ok(false)
+        }
+        Err(_) => {
+            tracing::warn!("the API server does not answer within 10 s; trying on");
+            Ok(false)
+        }
+    }
+}
+
+/// The runtime that commands talk to a network with.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|e| Failure::Failed(anyhow::Error::new(e).context("no runtime for the network")))
+}

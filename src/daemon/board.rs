@@ -1,0 +1,58 @@
+//! What the loop shows to the HTTP side.
+
+use super::statez::Statez;
+use crate::clock::Deadline;
+use crate::telemetry::Metrics;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A loop that has been silent for so long is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// What the loop shows.
+pub struct Board {
+    /// Counters that live as long as the program.
+    pub metrics: Metrics,
+    shown: Mutex<Option<(Arc<Statez>, Deadline)>>,
+    history: AtomicBool,
+}
+
+impl Board {
+    /// Nothing to show yet.
+    pub fn new() -> Board {
+        Board { metrics: Metrics::new(), shown: Mutex::new(None), history: AtomicBool::new(false) }
+    }
+
+    /// A sign of life, with what is to be shown from now on.
+    pub fn alive(&self, statez: Statez) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(statez), Deadline::now()));
+    }
+
+    /// The first attempt to fetch history is over.
+    pub fn first_history(&self) {
+        self.history.store(true, Ordering::Relaxed);
+    }
+
+    /// What was shown last. None: the loop has not started.
+    pub fn statez(&self) -> Option<Arc<Statez>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(s, _)| s.clone())
+    }
+
+    /// Whether the loop has given a sign of life lately.
+    pub fn is_alive(&self) -> bool {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.as_ref().is_none_or(|(_, at)| at.ago() < SILENCE_MAX)
+    }
+
+    /// Whether history has been tried for, or there is nothing to try for.
+    pub fn has_tried_history(&self) -> bool {
+        self.history.load(Ordering::Relaxed) || self.statez().is_some_and(|s| s.workloads.is_empty())
+    }
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Board::new()
+    }
+}

@@ -1,0 +1,184 @@
+//! Kubernetes Events on the workload: few, each said once, never a reason to stop.
+
+use crate::actuate::{Call, chain};
+use crate::actuate::{FIELD_MANAGER, WriteError};
+use crate::clock::Deadline;
+use crate::policy::{Workload, WorkloadKind};
+use crate::units::Time;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, PostParams};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Events that wait to be sent; more are dropped.
+const QUEUE: usize = 256;
+/// Longest text of an event (the API's own limit is 1,024 bytes).
+const NOTE_MAX: usize = 1000;
+/// The same text about the same workload is said again after this time at the earliest.
+const AGAIN: Duration = Duration::from_secs(3600);
+/// Pause between two events.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Texts remembered at most.
+const REMEMBERED: usize = 10_000;
+
+/// What an event is about; shown as its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A floor rose, or would have.
+    FloorRaised,
+    /// A floor fell, or the user's own value is back.
+    FloorLowered,
+    /// Nothing is lowered, and why.
+    Held,
+    /// Annotations or the objects around cannot be used.
+    BadAnnotation,
+    /// A source fails, or its samples are old.
+    SourceDown,
+    /// It answers again.
+    SourceRecovered,
+    /// No forecast: reacting only.
+    Fallback,
+    /// A third party changes the value.
+    Contested,
+    /// Pods cannot be created.
+    Blocked,
+    /// A write was refused.
+    WriteFailed,
+}
+
+impl Kind {
+    fn warning(self) -> bool {
+        match self {
+            Kind::FloorRaised | Kind::FloorLowered | Kind::Held | Kind::SourceRecovered | Kind::Fallback => false,
+            Kind::BadAnnotation | Kind::SourceDown | Kind::Contested | Kind::Blocked | Kind::WriteFailed => true,
+        }
+    }
+}
+
+/// Where an event goes.
+#[derive(Debug, Clone)]
+pub struct Regarding {
+    /// The workload.
+    pub workload: Workload,
+    /// Its uid.
+    pub uid: String,
+}
+
+struct Message {
+    regarding: Regarding,
+    kind: Kind,
+    note: String,
+    at: Time,
+}
+
+/// Sends events in the background.
+pub struct Events {
+    queue: mpsc::Sender<Message>,
+    said: std::sync::Mutex<BTreeMap<(Workload, Kind, String), Deadline>>,
+}
+
+impl Events {
+    /// Starts the sender; it ends with this value.
+    pub fn start(client: Client, identity: String) -> Events {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        tokio::spawn(send(client, identity, messages));
+        Events { queue, said: std::sync::Mutex::default() }
+    }
+
+    /// Says it, unless the same was said a moment ago or too much waits.
+    pub fn say(&self, regarding: &Regarding, kind: Kind, note: impl Into<String>, at: Time) {
+        let mut note: String = note.into();
+        while note.len() > NOTE_MAX {
+            note.pop();
+        }
+        let key = (regarding.workload.clone(), kind, note.clone());
+        {
+            let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if said.len() >= REMEMBERED {
+                said.retain(|_, until| !until.passed());
+            }
+            // floors are news each time they move
+            let news = matches!(kind, Kind::FloorRaised | Kind::FloorLowered);
+            if !news && said.get(&key).is_some_and(|until| !until.passed()) || said.len() >= REMEMBERED {
+                return;
+            }
+            said.insert(key, Deadline::after(AGAIN));
+        }
+        tracing::info!(workload = %regarding.workload, event = ?kind, "{note}");
+        if self.queue.try_send(Message { regarding: regarding.clone(), kind, note, at }).is_err() {
+            tracing::debug!("an event was dropped: too many wait");
+        }
+    }
+}
+
+async fn send(client: Client, identity: String, mut messages: mpsc::Receiver<Message>) {
+    let mut complained = false;
+    let mut number = 0u64;
+    while let Some(message) = messages.recv().await {
+        number += 1;
+        let namespace = message.regarding.workload.namespace.clone();
+        let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
+        let event = event(&message, &identity, number);
+        let sent = tokio::time::timeout(Duration::from_secs(10), api.create(&PostParams::default(), &event)).await;
+        let error = match sent {
+            Ok(Ok(_)) => {
+                complained = false;
+                None
+            }
+            Ok(Err(error)) => {
+                let call =
+                    Call { verb: "create", resource: "events".into(), object: message.regarding.workload.to_string() };
+                let words = chain(&error);
+                Some(match WriteError::of(call, error) {
+                    WriteError::Refused { .. } => words,
+                    other => other.to_string(),
+                })
+            }
+            Err(_) => Some("no answer within 10 s".into()),
+        };
+        if let Some(error) = error
+            && !complained
+        {
+            complained = true;
+            tracing::warn!(%error, "events cannot be written");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn event(message: &Message, identity: &str, number: u64) -> Event {
+    let Regarding { workload, uid } = &message.regarding;
+    let kind = match workload.kind {
+        WorkloadKind::Deployment => "Deployment",
+        WorkloadKind::StatefulSet => "StatefulSet",
+    };
+    let millis = message.at.millis();
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{millis:x}{number:x}", workload.name)),
+            namespace: Some(workload.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        action: Some("Scale".into()),
+        reason: Some(format!("{:?}", message.kind)),
+        note: Some(message.note.clone()),
+        type_: Some(if message.kind.warning() { "Warning" } else { "Normal" }.into()),
+        event_time: Some(MicroTime(Timestamp::from_millisecond(millis).unwrap_or_default())),
+        reporting_controller: Some(FIELD_MANAGER.into()),
+        reporting_instance: Some(identity.into()),
+        regarding: Some(ObjectReference {
+            api_version: Some("apps/v1".into()),
+            kind: Some(kind.into()),
+            name: Some(workload.name.clone()),
+            namespace: Some(workload.namespace.clone()),
+            uid: Some(uid.clone()),
+            ..ObjectReference::default()
+        }),
+        ..Event::default()
+    }
+}

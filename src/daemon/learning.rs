@@ -1,0 +1,145 @@
+//! Learning from history, off the tick: fetched in batches, newest first, fitted on threads of its own.
+
+use super::polling::{Sources, last_step, query, steps};
+use crate::clock::Clock;
+use crate::history::backfill::{Track, fill};
+use crate::history::{HistorySource, Query};
+use crate::policy::{Policy, Workload};
+use crate::series::{Sample, Series};
+use crate::tick::MetricMemory;
+use crate::units::{Step, Time};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Workloads whose history is in memory at the same time.
+const BATCH: usize = 8;
+/// Requests for one history at most; with more it is learned from what is there.
+const ROUNDS: usize = 400;
+
+/// What is to be learned.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Whose.
+    pub workload: Workload,
+    /// Comes back with the result: a result of an older policy is not used.
+    pub edition: u64,
+    /// The policy.
+    pub policy: Policy,
+}
+
+/// One metric that has learned.
+#[derive(Debug)]
+pub struct Lesson {
+    /// What it knows now.
+    pub memory: MetricMemory,
+    /// What it learned from.
+    pub history: Series,
+    /// The first instant it has no sample for.
+    pub next: Time,
+}
+
+/// What came of a [`Task`].
+#[derive(Debug)]
+pub struct Learned {
+    /// Whose.
+    pub workload: Workload,
+    /// The edition of the task.
+    pub edition: u64,
+    /// One lesson per metric, or why there is none.
+    pub lessons: Result<Vec<Lesson>, String>,
+}
+
+/// Works through tasks until there can be no more.
+pub async fn school(
+    sources: Arc<Sources>,
+    clock: Arc<dyn Clock>,
+    step: Step,
+    span: Duration,
+    mut tasks: mpsc::Receiver<Task>,
+    results: mpsc::Sender<Learned>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while tasks.recv_many(&mut batch, BATCH).await > 0 {
+        for learned in learn(&sources, clock.as_ref(), step, span, std::mem::take(&mut batch)).await {
+            if results.send(learned).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A metric on its way: which task, which metric of it, what is known.
+struct Pupil {
+    task: usize,
+    track: Track,
+    error: Option<String>,
+}
+
+async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration, tasks: Vec<Task>) -> Vec<Learned> {
+    let now = clock.now();
+    let to = last_step(now, step);
+    let mut pupils: Vec<Pupil> = Vec::new();
+    for (task, t) in tasks.iter().enumerate() {
+        for metric in &t.policy.metrics {
+            let id = pupils.len().to_string();
+            let (text, error) = match query(metric) {
+                Ok(text) => (text, None),
+                Err(problem) => (String::new(), Some(problem.to_string())),
+            };
+            pupils.push(Pupil { task, track: Track::new(Query { id, text }, step, span), error });
+        }
+    }
+    let names: Vec<&str> = tasks.iter().flat_map(|t| &t.policy.metrics).map(|m| m.source.as_str()).collect();
+    for (name, source) in sources {
+        let mine: Vec<usize> = (0..pupils.len()).filter(|i| names[*i] == name && pupils[*i].error.is_none()).collect();
+        fetch(source.as_ref(), &mut pupils, &mine, to).await;
+    }
+    let mut per_task: Vec<Vec<(Track, Option<String>)>> = tasks.iter().map(|_| Vec::new()).collect();
+    for pupil in pupils {
+        per_task[pupil.task].push((pupil.track, pupil.error));
+    }
+    let mut done = Vec::with_capacity(tasks.len());
+    for (task, tracks) in tasks.into_iter().zip(per_task) {
+        let failed = tracks.iter().find_map(|(t, e)| e.clone().filter(|_| t.points().is_empty()));
+        let (workload, edition) = (task.workload.clone(), task.edition);
+        let lessons = match failed {
+            Some(error) => Err(error),
+            None => tokio::task::spawn_blocking(move || fit(&task.policy, tracks, to, step))
+                .await
+                .map_err(|e| format!("learning failed: {e}")),
+        };
+        done.push(Learned { workload, edition, lessons });
+    }
+    done
+}
+
+async fn fetch(source: &dyn HistorySource, pupils: &mut [Pupil], mine: &[usize], to: Time) {
+    if mine.is_empty() {
+        return;
+    }
+    let mut tracks: Vec<Track> = mine.iter().map(|i| pupils[*i].track.clone()).collect();
+    let filled = fill(source, &mut tracks, to, ROUNDS, &mut |_| {}).await;
+    for ((i, track), filled) in mine.iter().zip(tracks).zip(filled) {
+        pupils[*i].error = filled.error.map(|e| e.to_string());
+        pupils[*i].track = track;
+    }
+}
+
+fn fit(policy: &Policy, tracks: Vec<(Track, Option<String>)>, to: Time, step: Step) -> Vec<Lesson> {
+    let lesson = |(metric, (track, _)): (&crate::policy::LoadMetric, (Track, Option<String>))| {
+        let next = to + step.duration();
+        let history = match track.points().first() {
+            Some((first, _)) => {
+                let first = last_step(*first, step);
+                let samples: Vec<Sample> = steps(track.points(), first, to, step);
+                Series::of(first, step, samples)
+            }
+            None => Series::new(next, step, 1),
+        };
+        drop(track);
+        let memory = MetricMemory::learn(&history, policy, metric.capacity_per_replica);
+        Lesson { memory, history, next }
+    };
+    policy.metrics.iter().zip(tracks).map(lesson).collect()
+}

@@ -1,0 +1,87 @@
+//! What `/statez` shows and `status` and `explain` read: memory and last decisions as plain values.
+
+use crate::actuate::{Outcome, Target};
+use crate::config::Mode;
+use crate::plan::{Observation, SourceState};
+use crate::policy::{Policy, Workload};
+use crate::tick::Decision;
+use crate::units::{Replicas, Step, Time};
+use serde::{Deserialize, Serialize};
+
+/// The whole program at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Statez {
+    /// Version of the program.
+    pub version: String,
+    /// When this was put together.
+    pub at: Time,
+    /// The most any workload may do.
+    pub mode: Mode,
+    /// Spacing of samples.
+    pub step: Step,
+    /// Who writes.
+    pub lease: LeaseState,
+    /// Watches that fail, with the reason.
+    pub watches: Vec<String>,
+    /// Objects that could not be read, and what else is wrong outside of workloads.
+    pub problems: Vec<String>,
+    /// Every workload that opted in, by namespace and name.
+    pub workloads: Vec<WorkloadState>,
+}
+
+/// Who writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseState {
+    /// This copy's name.
+    pub identity: String,
+    /// The holder as last seen. Empty: nobody.
+    pub holder: String,
+    /// This copy holds it.
+    pub held: bool,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+/// One workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadState {
+    /// Which one.
+    pub workload: Workload,
+    /// Observe or act; the lower of config and annotation. None: its annotations are wrong.
+    pub mode: Option<Mode>,
+    /// What is wrong with its annotations or around it; then nothing of it is changed.
+    pub problems: Vec<String>,
+    /// What was skipped or limited.
+    pub notes: Vec<String>,
+    /// How it is to be scaled.
+    pub policy: Option<Policy>,
+    /// As it was seen last.
+    pub observation: Observation,
+    /// Where the floor is written.
+    pub target: Option<Target>,
+    /// Our floor that stands; in observe mode the one that would. None: none.
+    pub floor: Option<Replicas>,
+    /// The user's own lower bound.
+    pub own_floor: Option<Replicas>,
+    /// What the last decision amounted to.
+    pub outcome: Option<Outcome>,
+    /// Why the last write failed.
+    pub write_error: Option<String>,
+    /// One entry per metric of the policy, in its order.
+    pub metrics: Vec<MetricState>,
+    /// History is being fetched or learned from.
+    pub learning: bool,
+    /// The last decision.
+    pub decision: Option<Decision>,
+}
+
+/// One metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricState {
+    /// What the source said last.
+    pub source: SourceState,
+    /// The newest sample: when and how much.
+    pub newest: Option<(Time, f64)>,
+    /// Samples in memory.
+    pub samples: usize,
+}

@@ -1,0 +1,381 @@
+//! One workload that is looked after: its policy, what it has learned, its last decision.
+
+use super::learning::{Learned, Task};
+use super::polling::{Fed, Wanted, query};
+use super::statez::{MetricState, WorkloadState};
+use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, actions};
+use crate::clock::Deadline;
+use crate::config::{Config, Mode};
+use crate::observe::Sight;
+use crate::plan::SourceState;
+use crate::policy::{Policy, resolve};
+use crate::series::Sample;
+use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
+use crate::units::{Replicas, Step, Time};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A metric that missed more steps than this learns from its history again.
+const CATCH_UP_STEPS: usize = 300;
+/// First and longest pause after a failed attempt to learn or to write.
+const PAUSE_FIRST: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// How far learning is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learning {
+    /// To be started at this time.
+    Due(Time),
+    /// Under way.
+    UnderWay,
+    /// Done.
+    Done,
+}
+
+/// One metric on its way into memory.
+#[derive(Debug)]
+struct Feed {
+    /// The first instant that is not in memory.
+    next: Time,
+    /// Samples that wait for the next tick.
+    waiting: Vec<Sample>,
+    source: SourceState,
+}
+
+/// One workload that is looked after.
+#[derive(Debug)]
+pub struct Tended {
+    /// As it was seen last.
+    pub sight: Sight,
+    /// How it is to be scaled. None: its annotations are wrong.
+    pub policy: Option<Policy>,
+    /// What is wrong.
+    pub problems: Vec<String>,
+    notes: Vec<String>,
+    /// Grows with every change of the policy; a write that was decided under an older one is dropped.
+    edition: Arc<AtomicU64>,
+    learning: Learning,
+    failures: u32,
+    feeds: Vec<Feed>,
+    memory: Memory,
+    /// The last decision.
+    pub decision: Option<Decision>,
+    /// What it amounted to.
+    pub outcome: Option<Outcome>,
+    /// Why the last write failed.
+    pub write_error: Option<String>,
+    /// A write is under way.
+    pub writing: bool,
+    write_failures: u32,
+    write_after: Deadline,
+    /// In observe mode: what would be written.
+    shadow: Option<Ledger>,
+}
+
+impl Tended {
+    /// A workload just seen.
+    pub fn new(sight: Sight) -> Tended {
+        Tended {
+            sight,
+            policy: None,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            edition: Arc::default(),
+            learning: Learning::Done,
+            failures: 0,
+            feeds: Vec::new(),
+            memory: Memory::new(Vec::new()),
+            decision: None,
+            outcome: None,
+            write_error: None,
+            writing: false,
+            write_failures: 0,
+            write_after: Deadline::now(),
+            shadow: None,
+        }
+    }
+
+    /// Takes a new look. False: it has not opted in (any more).
+    pub fn look(&mut self, sight: Sight, config: &Config, now: Time) -> bool {
+        self.sight = sight;
+        let (policy, notes, mut problems) = match resolve(&self.sight.view, config) {
+            Ok(None) => return false,
+            Ok(Some(resolved)) => {
+                (Some(resolved.policy), resolved.notes.iter().map(ToString::to_string).collect(), Vec::new())
+            }
+            Err(problems) => (None, Vec::new(), problems.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        };
+        problems.extend(self.sight.target.as_ref().err().map(ToString::to_string));
+        self.notes = notes;
+        self.problems = problems;
+        if policy != self.policy {
+            self.edition.fetch_add(1, Ordering::SeqCst);
+            let relearn = teaches(policy.as_ref()) != teaches(self.policy.as_ref());
+            self.policy = policy;
+            if relearn {
+                self.learning = Learning::Due(now);
+                self.failures = 0;
+                self.memory.metrics.clear();
+                self.feeds.clear();
+            }
+        }
+        true
+    }
+
+    /// The lower of config and annotation. None: its annotations are wrong.
+    pub fn mode(&self, config: &Config) -> Option<Mode> {
+        self.policy.as_ref().map(|p| p.mode.min(config.mode))
+    }
+
+    /// True when decisions of this workload are written.
+    pub fn acts(&self, config: &Config) -> bool {
+        self.mode(config) == Some(Mode::Act) && self.sight.target.is_ok()
+    }
+
+    /// What is to be learned now. None: nothing.
+    pub fn lesson(&mut self, now: Time) -> Option<Task> {
+        let policy = self.policy.as_ref()?;
+        match self.learning {
+            Learning::Due(at) if at <= now => {}
+            Learning::Due(_) | Learning::UnderWay | Learning::Done => return None,
+        }
+        self.learning = Learning::UnderWay;
+        let edition = self.edition.load(Ordering::SeqCst);
+        Some(Task { workload: self.sight.workload().clone(), edition, policy: policy.clone() })
+    }
+
+    /// The task could not be taken on: later.
+    pub fn postpone(&mut self, now: Time) {
+        self.learning = Learning::Due(now + PAUSE_FIRST);
+    }
+
+    /// Takes what was learned. Some: the line for the decision log.
+    pub fn learned(&mut self, learned: Learned, now: Time, logged: bool) -> Option<Record> {
+        if learned.edition != self.edition.load(Ordering::SeqCst) {
+            if self.learning == Learning::UnderWay {
+                self.learning = Learning::Due(now);
+            }
+            return None;
+        }
+        let policy = self.policy.clone()?;
+        let lessons = match learned.lessons {
+            Ok(lessons) => lessons,
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                self.learning = Learning::Due(now + pause(self.failures));
+                let source = SourceState::Failing { error };
+                self.feeds = policy
+                    .metrics
+                    .iter()
+                    .map(|_| Feed { next: now, waiting: Vec::new(), source: source.clone() })
+                    .collect();
+                return None;
+            }
+        };
+        self.learning = Learning::Done;
+        self.failures = 0;
+        self.feeds = lessons
+            .iter()
+            .map(|l| Feed {
+                next: l.next,
+                waiting: Vec::new(),
+                source: if l.memory.series().last_measured().is_some() {
+                    SourceState::Fresh
+                } else {
+                    SourceState::Stale
+                },
+            })
+            .collect();
+        let capacities = policy.metrics.iter().map(|m| m.capacity_per_replica);
+        let record = logged.then(|| Record::Start {
+            workload: learned.workload,
+            build: env!("CARGO_PKG_VERSION").into(),
+            policy: policy.clone(),
+            metrics: lessons.iter().map(|l| l.history.clone()).zip(capacities).collect(),
+            continued: self.decision.is_some(),
+        });
+        self.memory.metrics = lessons.into_iter().map(|l| l.memory).collect();
+        record
+    }
+
+    /// What to ask the sources, by source name. A metric that is too far behind learns again instead.
+    pub fn wanted(&mut self, to: Time, step: Step, now: Time) -> Vec<(String, Wanted)> {
+        let Some(policy) = &self.policy else { return Vec::new() };
+        if self.learning != Learning::Done {
+            return Vec::new();
+        }
+        if self.feeds.iter().any(|f| f.next + step.times(CATCH_UP_STEPS) < to) {
+            self.learning = Learning::Due(now);
+            return Vec::new();
+        }
+        let of = |(metric, (m, feed)): (usize, (&crate::policy::LoadMetric, &Feed))| {
+            let workload = self.sight.workload().clone();
+            let wanted = Wanted { workload, metric, query: query(m).ok()?, from: feed.next };
+            Some((m.source.clone(), wanted))
+        };
+        policy.metrics.iter().zip(&self.feeds).enumerate().filter_map(of).collect()
+    }
+
+    /// Takes what a source said.
+    pub fn feed(&mut self, fed: Fed, step: Step) {
+        let Some(feed) = self.feeds.get_mut(fed.metric).filter(|_| self.learning == Learning::Done) else { return };
+        feed.source = fed.source;
+        if fed.from == feed.next {
+            feed.next = feed.next + step.times(fed.samples.len());
+            feed.waiting.extend(fed.samples);
+        }
+    }
+
+    /// True when the last decision wants to be looked at again.
+    pub fn wakes(&self, now: Time) -> bool {
+        self.wake().is_some_and(|wake| wake <= now)
+    }
+
+    /// When the last decision wants to be looked at again.
+    pub fn wake(&self) -> Option<Time> {
+        self.decision.as_ref().map(|d| d.plan.wake)
+    }
+
+    /// Decides. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
+    /// no attempt has failed.
+    pub fn tick(&mut self, now: Time) -> Option<Record> {
+        let policy = self.policy.as_ref()?;
+        if self.decision.is_none() && self.learning != Learning::Done && self.failures == 0 {
+            return None;
+        }
+        let metrics = policy.metrics.iter().zip(&mut self.feeds).map(|(metric, feed)| MetricInputs {
+            samples: std::mem::take(&mut feed.waiting),
+            source: feed.source.clone(),
+            capacity_per_replica: metric.capacity_per_replica,
+        });
+        let inputs = Inputs { metrics: metrics.collect(), observation: self.sight.observation.clone() };
+        let decision = tick(now, policy, &inputs, &mut self.memory);
+        self.decision = Some(decision.clone());
+        Some(Record::Tick { workload: self.sight.workload().clone(), now, inputs, decision })
+    }
+
+    /// The target with the bounds of the policy, as last seen.
+    pub fn target(&self) -> Option<TargetView> {
+        let mut view = self.sight.target.clone().ok()?;
+        if view.target == Target::Scale {
+            view.max_replicas = self.policy.as_ref()?.max_replicas;
+        }
+        Some(view)
+    }
+
+    /// What the last decision asks for, on the target as last seen.
+    pub fn actions(&self, now: Time) -> Option<Actions> {
+        Some(actions(now, &self.decision.as_ref()?.plan, &self.target()?))
+    }
+
+    /// The same in observe mode: as if every write so far had been made. Remembers this one too.
+    pub fn rehearse(&mut self, now: Time) -> Option<Actions> {
+        let mut view = self.target()?;
+        if let Some(ledger) = &self.shadow {
+            view.replicas = match view.target {
+                Target::Scale => ledger.floor,
+                Target::Hpa { .. } | Target::ScaledObject { .. } => view.replicas.max(ledger.floor),
+            };
+            view.floor = Some(ledger.floor);
+            view.ledger = Some(ledger.clone());
+        }
+        let actions = actions(now, &self.decision.as_ref()?.plan, &view);
+        for write in &actions.writes {
+            match write {
+                Write::Floor { ledger, .. } | Write::Ledger { ledger } => self.shadow = Some(ledger.clone()),
+                Write::Restore { .. } => self.shadow = None,
+                Write::Scale { .. } => {}
+            }
+        }
+        Some(actions)
+    }
+
+    /// Forgets what would have been written.
+    pub fn stop_rehearsing(&mut self) {
+        self.shadow = None;
+    }
+
+    /// True when a write may be tried: none is under way, and the last failure is long enough ago.
+    pub fn may_write(&self) -> bool {
+        !self.writing && self.write_after.passed()
+    }
+
+    /// Notes how a write went.
+    pub fn wrote(&mut self, error: Option<String>) {
+        self.writing = false;
+        match &error {
+            None => self.write_failures = 0,
+            Some(_) => {
+                self.write_failures = self.write_failures.saturating_add(1);
+                self.write_after = Deadline::after(pause(self.write_failures));
+            }
+        }
+        self.write_error = error;
+    }
+
+    /// For a fence: the edition of the policy, and where to look whether it still is.
+    pub fn edition(&self) -> (u64, Arc<AtomicU64>) {
+        (self.edition.load(Ordering::SeqCst), self.edition.clone())
+    }
+
+    /// Nothing that was decided so far may be written any more.
+    pub fn revoke(&self) {
+        self.edition.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What the sources of its metrics said last.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &SourceState)> {
+        let names = self.policy.iter().flat_map(|p| p.metrics.iter().map(|m| m.source.as_str()));
+        names.zip(self.feeds.iter().map(|f| &f.source))
+    }
+
+    /// The floor that stands, or would in observe mode.
+    pub fn floor(&self) -> Option<Replicas> {
+        let ledger = self.sight.target.as_ref().ok().and_then(|t| t.ledger.as_ref());
+        ledger.or(self.shadow.as_ref()).map(|l| l.floor)
+    }
+
+    /// The user's own lower bound as last seen.
+    pub fn own_floor(&self) -> Option<Replicas> {
+        let target = self.sight.target.as_ref().ok()?;
+        target.ledger.as_ref().map_or(target.standing(), |l| l.original)
+    }
+
+    /// For `/statez`.
+    pub fn state(&self, config: &Config) -> WorkloadState {
+        let metrics = self.feeds.iter().enumerate().map(|(i, feed)| {
+            let memory = self.memory.metrics.get(i);
+            MetricState {
+                source: feed.source.clone(),
+                newest: memory.and_then(|m| m.series().last_measured()),
+                samples: memory.map_or(0, |m| m.series().len()),
+            }
+        });
+        WorkloadState {
+            workload: self.sight.workload().clone(),
+            mode: self.mode(config),
+            problems: self.problems.clone(),
+            notes: self.notes.clone(),
+            policy: self.policy.clone(),
+            observation: self.sight.observation.clone(),
+            target: self.sight.target.as_ref().ok().map(|t| t.target.clone()),
+            floor: self.floor(),
+            own_floor: self.own_floor(),
+            outcome: self.outcome,
+            write_error: self.write_error.clone(),
+            metrics: metrics.collect(),
+            learning: self.learning != Learning::Done,
+            decision: self.decision.clone(),
+        }
+    }
+}
+
+/// The part of a policy that memory depends on: everything but the mode.
+fn teaches(policy: Option<&Policy>) -> Option<Policy> {
+    policy.map(|p| Policy { mode: Mode::Observe, ..p.clone() })
+}
+
+fn pause(failures: u32) -> Duration {
+    PAUSE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(PAUSE_MAX)
+}

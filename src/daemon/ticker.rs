@@ -1,0 +1,333 @@
+//! The one loop: look, learn, ask, decide, act.
+
+use super::acting::{Acted, Actor, Intent};
+use super::board::Board;
+use super::events::Events;
+use super::learning::{Learned, Task};
+use super::polling::{Fed, Sources, Wanted, last_step, poll};
+use super::statez::{LeaseState, Statez};
+use super::telling::Told;
+use super::tended::Tended;
+use super::{DecisionLog, Right};
+use crate::actuate::{Outcome, Site};
+use crate::clock::{Clock, Deadline};
+use crate::config::{Config, Mode};
+use crate::observe::Cluster;
+use crate::policy::Workload;
+use crate::rng;
+use crate::tick::Record;
+use crate::units::{MAX_REPLICAS, Time};
+use futures::stream::{FuturesUnordered, StreamExt};
+use rand::Rng as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Changes in the cluster within this time are looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+/// Longest wait of the loop: the sign of life for `/healthz`.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// So long a new copy leaves expired floors alone that it may still renew.
+const GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// All that the loop works with.
+pub(super) struct Ticker {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    pub cluster: Arc<Cluster>,
+    pub sources: Arc<Sources>,
+    pub board: Arc<Board>,
+    pub events: Events,
+    pub log: Option<DecisionLog>,
+    pub actor: Actor,
+    pub right: Right,
+    pub identity: String,
+    pub lessons: mpsc::Sender<Task>,
+    pub tended: BTreeMap<Workload, (Tended, Told)>,
+    /// Sites that are being given back.
+    pub releasing: BTreeSet<Workload>,
+    pub seed: u64,
+    pub started: Deadline,
+}
+
+impl Ticker {
+    /// Runs until told to stop.
+    pub async fn run(
+        mut self,
+        mut learned: mpsc::Receiver<Learned>,
+        mut acted: mpsc::UnboundedReceiver<Acted>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let step = self.config.workloads.step;
+        let mut jitter = rng::stream(self.seed, "tick");
+        // sources need a moment until the samples of a step are there
+        let settle = (step.duration() / 12).min(Duration::from_secs(5));
+        let mut last_polled = last_step(self.clock.now(), step);
+        let mut offset = settle;
+        self.look();
+        loop {
+            self.board.alive(self.statez());
+            let now = self.clock.now();
+            let due = last_polled + step.duration() + offset;
+            let wake = self.tended.values().filter_map(|(t, _)| t.wake()).min().unwrap_or(due);
+            let sleep = due.min(wake.max(now + Duration::from_secs(1))).since(now).min(IDLE_MAX);
+            tokio::select! {
+                () = super::told_to_stop(&mut stop) => break,
+                Some(result) = learned.recv() => self.take_learned(result),
+                Some(result) = acted.recv() => self.take_acted(result),
+                () = self.cluster.changed() => {
+                    tokio::time::sleep(DEBOUNCE).await;
+                    self.look();
+                }
+                () = tokio::time::sleep(sleep) => {
+                    self.look();
+                    let now = self.clock.now();
+                    if now >= last_polled + step.duration() + offset {
+                        last_polled = last_step(now, step);
+                        offset = settle + settle.mul_f64(jitter.random::<f64>() / 4.0);
+                        self.step(last_polled).await;
+                        self.sweep();
+                    } else {
+                        let waking: Vec<Workload> =
+                            self.tended.iter().filter(|(_, (t, _))| t.wakes(now)).map(|(w, _)| w.clone()).collect();
+                        self.tick(&waking);
+                    }
+                }
+            }
+        }
+        self.actor.finish(Duration::from_secs(3)).await;
+    }
+
+    /// Takes what the watches have seen: new workloads, changed policies, opted-out ones.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        let mut gone: BTreeSet<Workload> = self.tended.keys().cloned().collect();
+        for sight in self.cluster.sights(now) {
+            let workload = sight.workload().clone();
+            let known = self.tended.contains_key(&workload);
+            if !known && self.tended.len() >= self.config.limits.workloads {
+                continue;
+            }
+            let (tended, told) =
+                self.tended.entry(workload.clone()).or_insert_with(|| (Tended::new(sight.clone()), Told::default()));
+            if tended.look(sight, &self.config, now) {
+                gone.remove(&workload);
+                if self.right.held() {
+                    told.problems(tended, &self.events, now);
+                }
+            } else if !known {
+                gone.insert(workload);
+            }
+        }
+        for workload in gone {
+            if let Some((tended, _)) = self.tended.remove(&workload) {
+                tended.revoke();
+            }
+        }
+        for (tended, _) in self.tended.values_mut() {
+            if let Some(task) = tended.lesson(now)
+                && self.lessons.try_send(task).is_err()
+            {
+                tended.postpone(now);
+            }
+        }
+        if self.cluster.synced() {
+            self.sweep();
+        }
+    }
+
+    fn take_learned(&mut self, learned: Learned) {
+        let now = self.clock.now();
+        let workload = learned.workload.clone();
+        let Some((tended, _)) = self.tended.get_mut(&workload) else { return };
+        let record = tended.learned(learned, now, self.log.is_some());
+        self.write_log(record);
+        self.board.first_history();
+        self.tick(&[workload]);
+    }
+
+    /// Asks every source, and decides on each workload as soon as its sources have answered.
+    async fn step(&mut self, to: Time) {
+        let step = self.config.workloads.step;
+        let now = self.clock.now();
+        let mut by_source: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+        let mut open: BTreeMap<Workload, usize> = BTreeMap::new();
+        for (workload, (tended, _)) in &mut self.tended {
+            let mut names = BTreeSet::new();
+            for (source, wanted) in tended.wanted(to, step, now) {
+                names.insert(source.clone());
+                by_source.entry(source).or_default().push(wanted);
+            }
+            open.insert(workload.clone(), names.len());
+        }
+        let deadline = (step.duration() / 2).clamp(Duration::from_secs(2), Duration::from_secs(30));
+        let sources = self.sources.clone();
+        let mut asked: FuturesUnordered<_> = by_source
+            .into_iter()
+            .filter_map(|(name, wanted)| {
+                let source = sources.get(&name)?.clone();
+                Some(async move { poll(source.as_ref(), wanted, to, step, deadline).await })
+            })
+            .collect();
+        let ready: Vec<Workload> = open.iter().filter(|(_, n)| **n == 0).map(|(w, _)| w.clone()).collect();
+        self.tick(&ready);
+        while let Some(answers) = asked.next().await {
+            let ready = self.take_fed(answers, &mut open);
+            self.tick(&ready);
+        }
+        self.board.first_history();
+    }
+
+    /// Gives the workloads that have all they asked for.
+    fn take_fed(&mut self, answers: Vec<Fed>, open: &mut BTreeMap<Workload, usize>) -> Vec<Workload> {
+        let mut touched = BTreeSet::new();
+        for fed in answers {
+            touched.insert(fed.workload.clone());
+            if let Some((tended, _)) = self.tended.get_mut(&fed.workload) {
+                tended.feed(fed, self.config.workloads.step);
+            }
+        }
+        let answered = |w: &Workload, open: &mut BTreeMap<Workload, usize>| {
+            let left = open.get_mut(w)?;
+            *left = left.saturating_sub(1);
+            (*left == 0).then_some(())
+        };
+        touched.into_iter().filter(|w| answered(w, open).is_some()).collect()
+    }
+
+    /// Decides on workloads, writes what is to be written.
+    fn tick(&mut self, workloads: &[Workload]) {
+        let now = self.clock.now();
+        let mut jitter = rng::stream(self.seed.wrapping_add(now.millis().unsigned_abs()), "spread");
+        let spread = (self.config.workloads.step.duration() / 20).min(Duration::from_secs(2));
+        for workload in workloads {
+            let Some((tended, told)) = self.tended.get_mut(workload) else { continue };
+            let Some(record) = tended.tick(now) else { continue };
+            self.board.metrics.decisions.inc();
+            if let Some(log) = &self.log {
+                log.append([record.to_line().as_str()]);
+            }
+            let writes = self.right.held();
+            if writes {
+                told.decision(tended, &self.events, now);
+            }
+            if !tended.acts(&self.config) {
+                if let Some(actions) = tended.rehearse(now) {
+                    tended.outcome = Some(actions.outcome);
+                    if writes {
+                        told.rehearsed(tended, &actions, &self.events, now);
+                    }
+                }
+                continue;
+            }
+            tended.stop_rehearsing();
+            let Some(actions) = tended.actions(now) else { continue };
+            if actions.writes.is_empty() || tended.writing {
+                tended.outcome = Some(actions.outcome);
+                continue;
+            }
+            let Some((target, plan)) = tended.target().zip(tended.decision.as_ref().map(|d| d.plan.clone())) else {
+                continue;
+            };
+            if !writes || !tended.may_write() || self.releasing.contains(workload) {
+                continue;
+            }
+            let site = Site { workload: workload.clone(), target: target.target, max_replicas: target.max_replicas };
+            let delay = if actions.outcome == Outcome::Raised {
+                spread.mul_f64(jitter.random::<f64>() / 2.0)
+            } else {
+                spread.mul_f64((1.0 + jitter.random::<f64>()) / 2.0)
+            };
+            tended.writing = true;
+            self.actor.start(site, Intent::Plan(plan), tended.edition(), delay);
+        }
+    }
+
+    fn take_acted(&mut self, acted: Acted) {
+        let now = self.clock.now();
+        let workload = acted.site.workload.clone();
+        self.releasing.remove(&workload);
+        match &acted.result {
+            Ok(carried) => {
+                for write in &carried.writes {
+                    self.board.metrics.wrote(write);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%workload, %error, "write");
+                self.board.metrics.write_failed(error.kind());
+            }
+        }
+        let Some((tended, told)) = self.tended.get_mut(&workload) else { return };
+        told.acted(tended, &acted, &self.events, now);
+        if let Ok(carried) = &acted.result {
+            tended.outcome = Some(carried.outcome);
+        }
+        if matches!(acted.intent, Intent::Plan(_)) {
+            tended.wrote(acted.result.err().map(|e| e.to_string()));
+        }
+    }
+
+    /// Gives back what nobody answers for: the workload is gone, has opted out, or its floor has expired.
+    fn sweep(&mut self) {
+        if self.config.mode != Mode::Act || !self.right.held() || !self.cluster.synced() {
+            return;
+        }
+        let now = self.clock.now();
+        for (workload, target, ledger) in self.cluster.ledgers() {
+            let expired = ledger.expires <= now;
+            let (leave, edition) = match self.tended.get(&workload) {
+                None => (false, Default::default()),
+                Some((tended, _)) => {
+                    let mode = tended.mode(&self.config);
+                    let elsewhere = tended.sight.target.as_ref().is_ok_and(|t| t.target != target);
+                    let leave = match mode {
+                        _ if elsewhere => false,
+                        Some(Mode::Observe) => false,
+                        // wrong annotations change nothing until the floor's time is over
+                        None => !expired,
+                        Some(Mode::Act) => !expired || self.started.ago() < GRACE || tended.writing,
+                    };
+                    (leave, tended.edition())
+                }
+            };
+            if leave || self.releasing.contains(&workload) {
+                continue;
+            }
+            tracing::info!(%workload, "gives the user's values back");
+            self.releasing.insert(workload.clone());
+            let site = Site { workload, target, max_replicas: MAX_REPLICAS };
+            self.actor.start(site, Intent::Release, edition, Duration::ZERO);
+        }
+    }
+
+    fn write_log(&self, record: Option<Record>) {
+        if let (Some(log), Some(record)) = (&self.log, record) {
+            log.append([record.to_line().as_str()]);
+        }
+    }
+
+    fn statez(&self) -> Statez {
+        let now = self.clock.now();
+        let watches = self.cluster.watches();
+        let failing = watches.iter().filter(|(_, s)| s.failing_since(now).is_some());
+        Statez {
+            version: env!("CARGO_PKG_VERSION").into(),
+            at: now,
+            mode: self.config.mode,
+            step: self.config.workloads.step,
+            lease: LeaseState {
+                identity: self.identity.clone(),
+                holder: self.right.holder(),
+                held: self.right.held(),
+                error: self.right.error(),
+            },
+            watches: failing
+                .filter_map(|(w, s)| s.failing.as_ref().map(|f| format!("{}: {}", w.resource(), f.error)))
+                .collect(),
+            problems: self.cluster.problems().iter().map(ToString::to_string).collect(),
+            workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),
+        }
+    }
+}

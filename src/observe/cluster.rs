@@ -1,0 +1,292 @@
+//! What the watches have seen, as plain values: only what matters of only the objects that matter.
+
+use super::views::{AutoscalerSight, WorkloadSight};
+use crate::actuate::{Ledger, Target, TargetView};
+use crate::error::Problem;
+use crate::plan::Observation;
+use crate::policy::{AutoscalerView, Workload, WorkloadKind, WorkloadView};
+use crate::units::{MAX_REPLICAS, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Watched {
+    /// Deployments.
+    Deployments,
+    /// StatefulSets.
+    StatefulSets,
+    /// HPAs.
+    Autoscalers,
+    /// ScaledObjects.
+    ScaledObjects,
+}
+
+impl Watched {
+    /// All of them.
+    pub const ALL: [Watched; 4] =
+        [Watched::Deployments, Watched::StatefulSets, Watched::Autoscalers, Watched::ScaledObjects];
+
+    /// The resource's name, for metrics and messages.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Watched::Deployments => "deployments",
+            Watched::StatefulSets => "statefulsets",
+            Watched::Autoscalers => "horizontalpodautoscalers",
+            Watched::ScaledObjects => "scaledobjects",
+        }
+    }
+}
+
+/// How a watch is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WatchState {
+    /// It has listed everything once, or the cluster does not have the kind.
+    pub synced: bool,
+    /// How it fails. None: it is well.
+    pub failing: Option<WatchFailure>,
+}
+
+/// A watch that fails. It tries again at least every half minute, so an old failure without a newer one is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchFailure {
+    /// The first failure in a row.
+    pub since: Time,
+    /// The newest.
+    pub newest: Time,
+    /// The newest one's words.
+    pub error: String,
+}
+
+/// A failure without a newer one within this time is over.
+const FAILURE_OVER: Duration = Duration::from_secs(90);
+
+impl WatchState {
+    /// Since when it fails, if it does.
+    pub fn failing_since(&self, now: Time) -> Option<Time> {
+        self.failing.as_ref().filter(|f| now.since(f.newest) < FAILURE_OVER).map(|f| f.since)
+    }
+}
+
+/// An object in a namespace.
+type Key = (String, String);
+
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    workloads: BTreeMap<Workload, WorkloadSight>,
+    autoscalers: BTreeMap<(Watched, Key), Result<AutoscalerSight, Problem>>,
+    watches: BTreeMap<Watched, WatchState>,
+    listing: BTreeMap<Watched, BTreeSet<Key>>,
+}
+
+/// The cluster as it is seen.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    seen: RwLock<Seen>,
+    changed: Notify,
+}
+
+/// One workload with all that belongs to it, at one instant.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    /// What a policy is made from: bounds are the user's own.
+    pub view: WorkloadView,
+    /// Its uid.
+    pub uid: String,
+    /// Where a floor would be written, as it stands. Err: nowhere, and why.
+    pub target: Result<TargetView, Problem>,
+    /// For the plan.
+    pub observation: Observation,
+}
+
+impl Sight {
+    /// Which workload.
+    pub fn workload(&self) -> &Workload {
+        &self.view.workload
+    }
+}
+
+impl Cluster {
+    /// How the watches are doing.
+    pub fn watches(&self) -> BTreeMap<Watched, WatchState> {
+        self.read().watches.clone()
+    }
+
+    /// True once every watch has listed everything.
+    pub fn synced(&self) -> bool {
+        let seen = self.read();
+        Watched::ALL.iter().all(|w| seen.watches.get(w).is_some_and(|s| s.synced))
+    }
+
+    /// Waits until something has changed.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Objects that could not be read.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.read().autoscalers.values().filter_map(|a| a.as_ref().err().cloned()).collect()
+    }
+
+    /// Every workload that carries an annotation of ours, with its autoscalers.
+    pub fn sights(&self, now: Time) -> Vec<Sight> {
+        let seen = self.read();
+        seen.workloads.values().map(|w| sight(&seen, w, now)).collect()
+    }
+
+    /// Every autoscaler with a ledger of ours, and the workload it scales.
+    pub fn ledgers(&self) -> Vec<(Workload, Target, Ledger)> {
+        let seen = self.read();
+        let on_autoscalers = seen.autoscalers.iter().filter_map(|((_, (namespace, _)), a)| {
+            let a = a.as_ref().ok()?;
+            let ledger = a.ledger.as_ref().ok()?.clone()?;
+            let kind = kind(&a.scales.0)?;
+            let workload = Workload { namespace: namespace.clone(), name: a.scales.1.clone(), kind };
+            Some((workload, a.target(), ledger))
+        });
+        let on_workloads = seen.workloads.values().filter_map(|w| {
+            let ledger = w.ledger.as_ref().ok()?.clone()?;
+            Some((w.view.workload.clone(), Target::Scale, ledger))
+        });
+        on_autoscalers.chain(on_workloads).collect()
+    }
+
+    pub(super) fn keep_workload(&self, watched: Watched, key: &Key, sight: Option<WorkloadSight>) {
+        let mut seen = self.write();
+        seen.listed(watched, key);
+        let Some(kind) = watched.workload_kind() else { return };
+        let workload = Workload { namespace: key.0.clone(), name: key.1.clone(), kind };
+        match sight {
+            Some(sight) if seen.workloads.get(&workload) == Some(&sight) => return,
+            Some(sight) => drop(seen.workloads.insert(workload, sight)),
+            None => drop(seen.workloads.remove(&workload)),
+        }
+        drop(seen);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn keep_autoscaler(&self, watched: Watched, key: &Key, sight: Option<Result<AutoscalerSight, Problem>>) {
+        let mut seen = self.write();
+        seen.listed(watched, key);
+        let place = (watched, key.clone());
+        match sight {
+            Some(sight) => drop(seen.autoscalers.insert(place, sight)),
+            None => drop(seen.autoscalers.remove(&place)),
+        }
+        drop(seen);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn begin(&self, watched: Watched) {
+        self.write().listing.insert(watched, BTreeSet::new());
+    }
+
+    /// The list is complete: what was not in it is gone.
+    pub(super) fn done(&self, watched: Watched) {
+        let mut seen = self.write();
+        let listed = seen.listing.remove(&watched).unwrap_or_default();
+        if let Some(kind) = watched.workload_kind() {
+            seen.workloads.retain(|w, _| w.kind != kind || listed.contains(&(w.namespace.clone(), w.name.clone())));
+        } else {
+            seen.autoscalers.retain(|(from, key), _| *from != watched || listed.contains(key));
+        }
+        seen.watches.insert(watched, WatchState { synced: true, failing: None });
+        drop(seen);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn healthy(&self, watched: Watched) {
+        self.write().watches.entry(watched).or_default().failing = None;
+    }
+
+    pub(super) fn failing(&self, watched: Watched, now: Time, error: String) {
+        let mut seen = self.write();
+        let state = seen.watches.entry(watched).or_default();
+        let since = state.failing_since(now).unwrap_or(now);
+        state.failing = Some(WatchFailure { since, newest: now, error });
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Seen> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Seen> {
+        self.seen.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn listed(&mut self, watched: Watched, key: &Key) {
+        if let Some(listing) = self.listing.get_mut(&watched) {
+            listing.insert(key.clone());
+        }
+    }
+}
+
+impl Watched {
+    fn workload_kind(self) -> Option<WorkloadKind> {
+        match self {
+            Watched::Deployments => Some(WorkloadKind::Deployment),
+            Watched::StatefulSets => Some(WorkloadKind::StatefulSet),
+            Watched::Autoscalers | Watched::ScaledObjects => None,
+        }
+    }
+}
+
+fn kind(name: &str) -> Option<WorkloadKind> {
+    match name {
+        "Deployment" => Some(WorkloadKind::Deployment),
+        "StatefulSet" => Some(WorkloadKind::StatefulSet),
+        _ => None,
+    }
+}
+
+fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
+    let of = &workload.view.workload;
+    let scaling: Vec<&AutoscalerSight> = seen
+        .autoscalers
+        .iter()
+        .filter(|((_, (namespace, _)), _)| *namespace == of.namespace)
+        .filter_map(|(_, a)| a.as_ref().ok())
+        .filter(|a| !a.derived && a.scales.1 == of.name && kind(&a.scales.0) == Some(of.kind))
+        .collect();
+    let mut view = workload.view.clone();
+    view.autoscalers = scaling.iter().map(|a| a.of_the_user()).collect();
+    let target = target(workload, &scaling);
+    let since = seen.watches.values().filter_map(|w| w.failing_since(now)).min();
+    let observation = Observation {
+        at: since.unwrap_or(now),
+        replicas: view.replicas,
+        ready: workload.ready,
+        autoscaled: !scaling.is_empty(),
+        floor: target.as_ref().ok().and_then(|t| t.ledger.as_ref()).map(|l| l.floor),
+        rollout: workload.rollout,
+        blocked: workload.blocked.clone(),
+    };
+    Sight { view, uid: workload.uid.clone(), target, observation }
+}
+
+/// Where the floor of a workload is written: its one autoscaler, or itself.
+fn target(workload: &WorkloadSight, scaling: &[&AutoscalerSight]) -> Result<TargetView, Problem> {
+    let place = format!("{:?} {}", workload.view.workload.kind, workload.view.workload);
+    let unreadable = |e: &crate::actuate::LedgerError| Problem::new(&place, "a ledger of ours", e.to_string());
+    let (target, floor, max_replicas, ledger) = match scaling {
+        [] => (Target::Scale, None, MAX_REPLICAS, &workload.ledger),
+        [one] => {
+            if let AutoscalerView::ScaledObject(so) = &one.view
+                && so.paused
+            {
+                return Err(Problem::new(&place, format!("ScaledObject {} to be active", so.name), "it is paused"));
+            }
+            (one.target(), one.floor(), one.max_replicas(), &one.ledger)
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|a| format!("{:?}", a.target())).collect();
+            return Err(Problem::new(&place, "one autoscaler", names.join(", ")).help("keep one of them"));
+        }
+    };
+    let ledger = ledger.as_ref().map_err(unreadable)?.clone();
+    Ok(TargetView { target, floor, max_replicas, replicas: workload.view.replicas, ledger })
+}

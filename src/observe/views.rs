@@ -1,0 +1,301 @@
+//! API objects → plain values. What does not fit is a [`Problem`] with the object and the field, and costs only that
+//! object.
+
+use crate::actuate::{KEDA_MAX_REPLICAS, LEDGER, Ledger, LedgerError, Target};
+use crate::error::Problem;
+use crate::policy::{
+    AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, Workload,
+    WorkloadKind, WorkloadView,
+};
+use crate::units::{Quantity, Replicas};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2 as hpa;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DynamicObject;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Annotations of ours begin so.
+pub const PREFIX: &str = "forescale.dev/";
+
+/// A workload that opted in, or that carries a ledger of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkloadSight {
+    /// What a policy is made from; `autoscalers` is empty here.
+    pub view: WorkloadView,
+    /// Its uid, for events.
+    pub uid: String,
+    /// Replicas that are ready.
+    pub ready: Replicas,
+    /// A rollout is under way.
+    pub rollout: bool,
+    /// Why pods cannot be created, in the API's words.
+    pub blocked: Option<String>,
+    /// Our ledger on it.
+    pub ledger: Result<Option<Ledger>, LedgerError>,
+}
+
+/// An autoscaler and what it scales.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AutoscalerSight {
+    /// What matters of it.
+    pub view: AutoscalerView,
+    /// Kind and name of the scaled object, in the same namespace.
+    pub scales: (String, String),
+    /// True for an HPA that a ScaledObject made: never ours to change.
+    pub derived: bool,
+    /// Our ledger on it.
+    pub ledger: Result<Option<Ledger>, LedgerError>,
+}
+
+impl AutoscalerSight {
+    /// Where its floor is written.
+    pub fn target(&self) -> Target {
+        match &self.view {
+            AutoscalerView::HorizontalPodAutoscaler(hpa) => Target::Hpa { name: hpa.name.clone() },
+            AutoscalerView::ScaledObject(so) => Target::ScaledObject { name: so.name.clone() },
+        }
+    }
+
+    /// The floor field as it stands.
+    pub fn floor(&self) -> Option<Replicas> {
+        match &self.view {
+            AutoscalerView::HorizontalPodAutoscaler(hpa) => hpa.min_replicas,
+            AutoscalerView::ScaledObject(so) => so.min_replicas,
+        }
+    }
+
+    /// The user's upper bound.
+    pub fn max_replicas(&self) -> Replicas {
+        match &self.view {
+            AutoscalerView::HorizontalPodAutoscaler(hpa) => hpa.max_replicas,
+            AutoscalerView::ScaledObject(so) => so.max_replicas.unwrap_or(KEDA_MAX_REPLICAS),
+        }
+    }
+
+    /// The view with the user's own lower bound, which our ledger remembers.
+    pub fn of_the_user(&self) -> AutoscalerView {
+        let mut view = self.view.clone();
+        if let Ok(Some(ledger)) = &self.ledger {
+            match &mut view {
+                AutoscalerView::HorizontalPodAutoscaler(hpa) => hpa.min_replicas = ledger.original,
+                AutoscalerView::ScaledObject(so) => so.min_replicas = ledger.original,
+            }
+        }
+        view
+    }
+}
+
+fn count(n: Option<i32>) -> Option<Replicas> {
+    n.and_then(|n| Replicas::try_from(n).ok())
+}
+
+/// The ledger among annotations.
+pub(super) fn ledger(annotations: &BTreeMap<String, String>) -> Result<Option<Ledger>, LedgerError> {
+    annotations.get(LEDGER).map(|text| Ledger::parse(text)).transpose()
+}
+
+fn ours(meta: &ObjectMeta) -> BTreeMap<String, String> {
+    let all = meta.annotations.iter().flatten();
+    all.filter(|(key, _)| key.starts_with(PREFIX)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn containers(template: Option<&PodTemplateSpec>) -> Vec<ContainerView> {
+    let spec = template.and_then(|t| t.spec.as_ref());
+    let containers = spec.map(|s| s.containers.as_slice()).unwrap_or_default();
+    let request = |c: &k8s_openapi::api::core::v1::Container| {
+        let quantity = c.resources.as_ref()?.requests.as_ref()?.get("cpu")?;
+        Quantity::parse(&quantity.0).ok().map(|q| q.0)
+    };
+    containers.iter().map(|c| ContainerView { name: c.name.clone(), cpu_request: request(c) }).collect()
+}
+
+fn sight(
+    meta: &ObjectMeta,
+    kind: WorkloadKind,
+    replicas: Option<i32>,
+    template: Option<&PodTemplateSpec>,
+) -> Option<WorkloadSight> {
+    let annotations = ours(meta);
+    if annotations.is_empty() {
+        return None;
+    }
+    let workload = Workload { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone()?, kind };
+    Some(WorkloadSight {
+        ledger: ledger(&annotations),
+        view: WorkloadView {
+            workload,
+            annotations,
+            containers: containers(template),
+            replicas: count(replicas).unwrap_or(1),
+            autoscalers: Vec::new(),
+        },
+        uid: meta.uid.clone().unwrap_or_default(),
+        ready: 0,
+        rollout: false,
+        blocked: None,
+    })
+}
+
+/// A Deployment. None: nothing of ours is on it.
+pub fn deployment(object: &Deployment) -> Option<WorkloadSight> {
+    let spec = object.spec.as_ref();
+    let mut seen =
+        sight(&object.metadata, WorkloadKind::Deployment, spec.and_then(|s| s.replicas), spec.map(|s| &s.template))?;
+    if let Some(status) = &object.status {
+        seen.ready = count(status.ready_replicas).unwrap_or(0);
+        // pods of an old ReplicaSet are still there; scaling alone never makes that so
+        seen.rollout = status.updated_replicas.unwrap_or(0) < status.replicas.unwrap_or(0);
+        let failure = status.conditions.iter().flatten().find(|c| c.type_ == "ReplicaFailure" && c.status == "True");
+        seen.blocked = failure.map(|c| c.message.clone().or(c.reason.clone()).unwrap_or_default());
+    }
+    Some(seen)
+}
+
+/// A StatefulSet. None: nothing of ours is on it.
+pub fn stateful_set(object: &StatefulSet) -> Option<WorkloadSight> {
+    let spec = object.spec.as_ref();
+    let mut seen =
+        sight(&object.metadata, WorkloadKind::StatefulSet, spec.and_then(|s| s.replicas), spec.map(|s| &s.template))?;
+    if let Some(status) = &object.status {
+        seen.ready = count(status.ready_replicas).unwrap_or(0);
+        let strategy = spec.and_then(|s| s.update_strategy.as_ref());
+        let rolling = strategy.and_then(|s| s.rolling_update.as_ref());
+        let kept_old = rolling.and_then(|r| r.partition).unwrap_or(0);
+        let due = (status.replicas - kept_old).max(0);
+        seen.rollout = status.current_revision != status.update_revision && status.updated_replicas.unwrap_or(0) < due;
+    }
+    Some(seen)
+}
+
+/// An HPA, with whatever of its metrics could not be read.
+pub fn autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSight, Problem> {
+    let meta = &object.metadata;
+    let place = || {
+        format!(
+            "HorizontalPodAutoscaler {}/{}",
+            meta.namespace.as_deref().unwrap_or(""),
+            meta.name.as_deref().unwrap_or("")
+        )
+    };
+    let spec = object.spec.as_ref().ok_or_else(|| Problem::new(place(), "a spec", "none"))?;
+    let max_replicas = count(Some(spec.max_replicas))
+        .ok_or_else(|| Problem::new(place(), "spec.maxReplicas from 1 up", spec.max_replicas.to_string()))?;
+    let owners = meta.owner_references.iter().flatten();
+    let annotations = ours(meta);
+    let metrics: Result<Vec<MetricView>, Problem> = spec.metrics.iter().flatten().map(|m| metric(m, &place)).collect();
+    Ok(AutoscalerSight {
+        scales: (spec.scale_target_ref.kind.clone(), spec.scale_target_ref.name.clone()),
+        derived: owners.into_iter().any(|o| o.kind == "ScaledObject"),
+        ledger: ledger(&annotations),
+        view: AutoscalerView::HorizontalPodAutoscaler(HpaView {
+            name: meta.name.clone().unwrap_or_default(),
+            min_replicas: count(spec.min_replicas),
+            max_replicas,
+            metrics: metrics?,
+            annotations,
+        }),
+    })
+}
+
+fn metric(spec: &hpa::MetricSpec, place: &dyn Fn() -> String) -> Result<MetricView, Problem> {
+    let target = |t: &hpa::MetricTarget| target(t, place);
+    let missing = || Problem::new(place(), format!("the block of a {} metric in spec.metrics", spec.type_), "none");
+    Ok(match spec.type_.as_str() {
+        "Resource" => {
+            let m = spec.resource.as_ref().ok_or_else(missing)?;
+            MetricView::Resource { resource: m.name.clone(), container: None, target: target(&m.target)? }
+        }
+        "ContainerResource" => {
+            let m = spec.container_resource.as_ref().ok_or_else(missing)?;
+            let container = Some(m.container.clone());
+            MetricView::Resource { resource: m.name.clone(), container, target: target(&m.target)? }
+        }
+        "Pods" => {
+            let m = spec.pods.as_ref().ok_or_else(missing)?;
+            MetricView::Pods { metric: m.metric.name.clone(), target: target(&m.target)? }
+        }
+        "Object" => {
+            let m = spec.object.as_ref().ok_or_else(missing)?;
+            MetricView::Object {
+                metric: m.metric.name.clone(),
+                described: format!("{}/{}", m.described_object.kind, m.described_object.name),
+                target: target(&m.target)?,
+            }
+        }
+        "External" => {
+            let m = spec.external.as_ref().ok_or_else(missing)?;
+            let labels = m.metric.selector.as_ref().and_then(|s| s.match_labels.clone()).unwrap_or_default();
+            MetricView::External { metric: m.metric.name.clone(), labels, target: target(&m.target)? }
+        }
+        other => {
+            let expected = "Resource, ContainerResource, Pods, Object or External in spec.metrics[].type";
+            return Err(Problem::new(place(), expected, other));
+        }
+    })
+}
+
+fn target(t: &hpa::MetricTarget, place: &dyn Fn() -> String) -> Result<MetricTarget, Problem> {
+    let number = |q: &k8s_openapi::apimachinery::pkg::api::resource::Quantity| {
+        Quantity::parse(&q.0).map(|q| q.0).map_err(|e| Problem::new(place(), "a quantity in spec.metrics[]", e.0))
+    };
+    let none = || Problem::new(place(), format!("the value of a {} target in spec.metrics[]", t.type_), "none");
+    Ok(match t.type_.as_str() {
+        "Utilization" => {
+            let percent = t.average_utilization.and_then(|n| u32::try_from(n).ok());
+            MetricTarget::UtilizationPercent(percent.ok_or_else(none)?)
+        }
+        "AverageValue" => MetricTarget::AverageValue(number(t.average_value.as_ref().ok_or_else(none)?)?),
+        _ => MetricTarget::Value(number(t.value.as_ref().ok_or_else(none)?)?),
+    })
+}
+
+/// A ScaledObject.
+pub fn scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Problem> {
+    let meta = &object.metadata;
+    let name = meta.name.clone().unwrap_or_default();
+    let place = format!("ScaledObject {}/{name}", meta.namespace.as_deref().unwrap_or(""));
+    let spec = object.data.get("spec").ok_or_else(|| Problem::new(&place, "a spec", "none"))?;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_string);
+    let scaled = text(spec.pointer("/scaleTargetRef/name"))
+        .ok_or_else(|| Problem::new(&place, "spec.scaleTargetRef.name", "none"))?;
+    let kind = text(spec.pointer("/scaleTargetRef/kind")).unwrap_or_else(|| "Deployment".into());
+    let number = |field: &str| match spec.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let n = value.as_u64().and_then(|n| Replicas::try_from(n).ok());
+            n.map(Some)
+                .ok_or_else(|| Problem::new(&place, format!("a whole number in spec.{field}"), value.to_string()))
+        }
+    };
+    let triggers = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let trigger = |t: &Value| TriggerView {
+        kind: text(t.get("type")).unwrap_or_default(),
+        metric_type: text(t.get("metricType")),
+        metadata: t.get("metadata").and_then(Value::as_object).into_iter().flatten().map(pair).collect(),
+    };
+    let paused = meta.annotations.iter().flatten().any(|(key, value)| match key.as_str() {
+        "autoscaling.keda.sh/paused" => value == "true",
+        key => key == "autoscaling.keda.sh/paused-replicas",
+    });
+    let annotations = ours(meta);
+    Ok(AutoscalerSight {
+        scales: (kind, scaled),
+        derived: false,
+        ledger: ledger(&annotations),
+        view: AutoscalerView::ScaledObject(ScaledObjectView {
+            name,
+            min_replicas: number("minReplicaCount")?,
+            max_replicas: number("maxReplicaCount")?,
+            triggers: triggers.iter().map(trigger).collect(),
+            annotations,
+            paused,
+        }),
+    })
+}
+
+fn pair((key, value): (&String, &Value)) -> (String, String) {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    (key.clone(), text)
+}

@@ -1,0 +1,281 @@
+//! Metrics in the OpenMetrics text format: `forescale_<subsystem>_<noun>_<unit>`. Labels are namespaces and names of
+//! workloads that opted in, names of sources in the config, and closed sets of words.
+
+use crate::actuate::Write;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+
+type Value = Gauge<f64, AtomicU64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Quantile {
+    namespace: String,
+    name: String,
+    metric: String,
+    quantile: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MetricOf {
+    namespace: String,
+    name: String,
+    metric: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonOf {
+    namespace: String,
+    name: String,
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Version {
+    version: String,
+}
+
+/// What is known of one workload, for its gauges. Missing values are absent series, never 0.
+#[derive(Debug, Clone, Default)]
+pub struct WorkloadGauges {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Our floor that stands.
+    pub floor: Option<u32>,
+    /// The floor that observe mode would set.
+    pub would_floor: Option<u32>,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// Ready replicas.
+    pub ready: u32,
+    /// Replicas the plan wants.
+    pub planned: Option<u32>,
+    /// Age of the last decision, seconds.
+    pub decision_age: Option<f64>,
+    /// What binds the plan.
+    pub reason: Option<String>,
+    /// 1 when annotations or objects around are wrong.
+    pub invalid: bool,
+    /// One per metric: newest load, age of its sample in seconds, whether its source is fresh, forecast by quantile.
+    pub metrics: Vec<MetricGauges>,
+}
+
+/// One metric of a workload.
+#[derive(Debug, Clone, Default)]
+pub struct MetricGauges {
+    /// Newest load.
+    pub load: Option<f64>,
+    /// Age of the newest sample, seconds.
+    pub age: Option<f64>,
+    /// The source answers with recent samples.
+    pub fresh: bool,
+    /// Quantile level and value of the forecast at the lead.
+    pub forecast: Vec<(f64, f64)>,
+}
+
+/// All metrics of the program. Counters grow as it goes, gauges are set when somebody asks.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    /// Decisions made.
+    pub decisions: Counter,
+    writes: Family<Outcome, Counter>,
+    floor: Family<Of, Gauge>,
+    would_floor: Family<Of, Gauge>,
+    replicas: Family<Of, Gauge>,
+    ready: Family<Of, Gauge>,
+    planned: Family<Of, Gauge>,
+    reason: Family<ReasonOf, Gauge>,
+    invalid: Family<Of, Gauge>,
+    decision_age: Family<Of, Value>,
+    load: Family<MetricOf, Value>,
+    sample_age: Family<MetricOf, Value>,
+    fresh: Family<MetricOf, Gauge>,
+    forecast: Family<Quantile, Value>,
+    lease: Gauge,
+    workloads: Gauge,
+    watches_failing: Gauge,
+}
+
+impl Metrics {
+    /// All of them, registered.
+    pub fn new() -> Metrics {
+        let metrics = Metrics {
+            registry: Mutex::new(Registry::with_prefix("forescale")),
+            decisions: Counter::default(),
+            writes: Family::default(),
+            floor: Family::default(),
+            would_floor: Family::default(),
+            replicas: Family::default(),
+            ready: Family::default(),
+            planned: Family::default(),
+            reason: Family::default(),
+            invalid: Family::default(),
+            decision_age: Family::default(),
+            load: Family::default(),
+            sample_age: Family::default(),
+            fresh: Family::default(),
+            forecast: Family::default(),
+            lease: Gauge::default(),
+            workloads: Gauge::default(),
+            watches_failing: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let r = &mut *registry;
+        let build: Family<Version, Gauge> = Family::default();
+        build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION").into() }).set(1);
+        r.register("build_info", "Version of the program", build);
+        r.register("tick_decisions", "Decisions made", self.decisions.clone());
+        r.register(
+            "actuate_writes",
+            "Writes to the cluster by outcome: floor, ledger, scale, restore, or the kind of failure",
+            self.writes.clone(),
+        );
+        r.register("floor_replicas", "Our floor that stands; absent where there is none", self.floor.clone());
+        r.register(
+            "observe_floor_replicas",
+            "The floor that would stand if this workload were in mode act",
+            self.would_floor.clone(),
+        );
+        r.register("workload_desired_replicas", "spec.replicas", self.replicas.clone());
+        r.register("workload_ready_replicas", "Ready replicas", self.ready.clone());
+        r.register("plan_replicas", "Replicas the last decision wants", self.planned.clone());
+        r.register("plan_reason_info", "What binds the last decision", self.reason.clone());
+        r.register(
+            "workload_invalid",
+            "1 where annotations or the objects around cannot be used",
+            self.invalid.clone(),
+        );
+        r.register("decision_age_seconds", "Age of the last decision", self.decision_age.clone());
+        r.register("load", "Newest load, in the metric's own unit", self.load.clone());
+        r.register("source_age_seconds", "Age of the newest sample", self.sample_age.clone());
+        r.register("source_fresh", "1 where the source answers with recent samples", self.fresh.clone());
+        r.register(
+            "forecast_load",
+            "Forecast at the lead time by quantile, in the metric's own unit",
+            self.forecast.clone(),
+        );
+        r.register("lease_held", "1 where this copy holds the lease and writes", self.lease.clone());
+        r.register("workloads", "Workloads that opted in", self.workloads.clone());
+        r.register("observe_watches_failing", "Watches that fail", self.watches_failing.clone());
+    }
+
+    /// Counts a write that was made.
+    pub fn wrote(&self, write: &Write) {
+        let outcome = match write {
+            Write::Floor { .. } => "floor",
+            Write::Ledger { .. } => "ledger",
+            Write::Scale { .. } => "scale",
+            Write::Restore { .. } => "restore",
+        };
+        self.count(outcome);
+    }
+
+    /// Counts a write that failed, by kind.
+    pub fn write_failed(&self, kind: &str) {
+        self.count(kind);
+    }
+
+    fn count(&self, outcome: &str) {
+        self.writes.get_or_create(&Outcome { outcome: outcome.into() }).inc();
+    }
+
+    /// The text of all metrics with these gauges.
+    pub fn render(&self, lease_held: bool, watches_failing: usize, workloads: &[WorkloadGauges]) -> String {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clear();
+        self.lease.set(i64::from(lease_held));
+        self.watches_failing.set(i64::try_from(watches_failing).unwrap_or(i64::MAX));
+        self.workloads.set(i64::try_from(workloads.len()).unwrap_or(i64::MAX));
+        for workload in workloads {
+            self.set(workload);
+        }
+        let mut text = String::new();
+        match encode(&mut text, &registry) {
+            Ok(()) => text,
+            Err(_) => String::new(),
+        }
+    }
+
+    fn clear(&self) {
+        for family in [&self.floor, &self.would_floor, &self.replicas, &self.ready, &self.planned, &self.invalid] {
+            family.clear();
+        }
+        self.decision_age.clear();
+        for family in [&self.load, &self.sample_age] {
+            family.clear();
+        }
+        self.fresh.clear();
+        self.forecast.clear();
+        self.reason.clear();
+    }
+
+    fn set(&self, w: &WorkloadGauges) {
+        let of = Of { namespace: w.namespace.clone(), name: w.name.clone() };
+        let set = |family: &Family<Of, Gauge>, value: Option<u32>| {
+            if let Some(value) = value {
+                family.get_or_create(&of).set(i64::from(value));
+            }
+        };
+        set(&self.floor, w.floor);
+        set(&self.would_floor, w.would_floor);
+        set(&self.replicas, Some(w.replicas));
+        set(&self.ready, Some(w.ready));
+        set(&self.planned, w.planned);
+        set(&self.invalid, Some(u32::from(w.invalid)));
+        if let Some(age) = w.decision_age {
+            self.decision_age.get_or_create(&of).set(age);
+        }
+        if let Some(reason) = &w.reason {
+            let of = ReasonOf { namespace: w.namespace.clone(), name: w.name.clone(), reason: reason.clone() };
+            self.reason.get_or_create(&of).set(1);
+        }
+        for (i, metric) in w.metrics.iter().enumerate() {
+            let of = MetricOf { namespace: w.namespace.clone(), name: w.name.clone(), metric: i.to_string() };
+            if let Some(load) = metric.load {
+                self.load.get_or_create(&of).set(load);
+            }
+            if let Some(age) = metric.age {
+                self.sample_age.get_or_create(&of).set(age);
+            }
+            self.fresh.get_or_create(&of).set(i64::from(metric.fresh));
+            for (level, value) in &metric.forecast {
+                let of = Quantile {
+                    namespace: w.namespace.clone(),
+                    name: w.name.clone(),
+                    metric: i.to_string(),
+                    quantile: level.to_string(),
+                };
+                self.forecast.get_or_create(&of).set(*value);
+            }
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
