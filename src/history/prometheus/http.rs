@@ -102,11 +102,11 @@ impl Http {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(self.unavailable("an open source", "a closed one", "", false));
         };
-        let credentials = self
+        let mut credentials = self
             .options
             .credentials()
             .map_err(|p| Trouble { error: SourceError::Unavailable(p), query_suspect: false })?;
-        let exchange = self.exchange(form, &credentials);
+        let exchange = self.exchange(form, &mut credentials);
         match tokio::time::timeout(self.options.deadline, exchange).await {
             Ok(result) => result,
             Err(_) => {
@@ -117,9 +117,13 @@ impl Http {
         }
     }
 
-    async fn exchange(&self, form: &[(&str, &str)], auth: &Credentials) -> Result<Result<Vec<u8>, Again>, Trouble> {
-        let request = auth.apply(self.client.post(self.endpoint.clone())).form(form);
-        let response = match request.send().await {
+    async fn exchange(&self, form: &[(&str, &str)], auth: &mut Credentials) -> Result<Result<Vec<u8>, Again>, Trouble> {
+        let request = auth.apply(self.client.post(self.endpoint.clone()).form(form));
+        let sent = match request {
+            Ok(request) => self.client.execute(request).await,
+            Err(error) => Err(error),
+        };
+        let response = match sent {
             Ok(response) => response,
             Err(e) => {
                 let connect = e.is_connect();

@@ -130,7 +130,7 @@ impl Prometheus {
             .zip(outcomes)
             .map(|(query, outcome)| {
                 let Outcome { points, warnings } = outcome.unwrap_or_else(unasked);
-                Answer { id: query.id.clone(), points, warnings }
+                Answer { id: query.id.clone(), points: points.map_err(|e| of_query(e, &query.text)), warnings }
             })
             .collect()
     }
@@ -163,7 +163,7 @@ impl Prometheus {
                 if trouble.query_suspect && apart.len() < MAX_APART {
                     apart.insert(text.to_owned());
                 }
-                of_query(trouble.error, text).into()
+                trouble.error.into()
             }
         };
         (member, outcome)
@@ -199,8 +199,7 @@ impl Prometheus {
                     all.warnings.dedup();
                     Outcome { points: Ok(all.points), warnings: all.warnings }
                 }
-                Err(error) if joined => error.into(),
-                Err(error) => of_query(error, text).into(),
+                Err(error) => error.into(),
             })
             .collect())
     }
@@ -274,10 +273,12 @@ impl Prometheus {
     }
 }
 
-/// The error with the query that it is about.
+/// The error with the query that it is about; one of a file is about the source.
 fn of_query(error: SourceError, text: &str) -> SourceError {
     let name = |mut problem: Problem| {
-        problem.at = format!("{} of {}", problem.at, shorten(text));
+        if problem.at.contains("://") {
+            problem.at = format!("{} of {}", problem.at, shorten(text));
+        }
         problem
     };
     match error {

@@ -2,7 +2,7 @@
 
 use crate::config::PrometheusConfig;
 use crate::error::Problem;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -199,12 +199,17 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    pub(super) fn apply(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.login {
+    /// The request with them; what they look like on the wire is a secret too.
+    pub(super) fn apply(&mut self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Request> {
+        let request = match &self.login {
             Login::None => request,
             Login::Bearer(token) => request.bearer_auth(token),
             Login::Basic(user, password) => request.basic_auth(user, Some(password)),
-        }
+        };
+        let request = request.build()?;
+        let header = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+        self.secrets.extend(header.and_then(|v| v.split_once(' ')).map(|(_, secret)| secret.to_owned()));
+        Ok(request)
     }
 
     /// The text without any of the credentials: servers repeat what they were sent.
