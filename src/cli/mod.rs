@@ -4,6 +4,7 @@ mod backtest;
 #[cfg(feature = "daemon")]
 mod cluster;
 mod history;
+mod import;
 mod replay;
 #[cfg(feature = "daemon")]
 mod run;
@@ -27,6 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Backtest(backtest::Args),
+    Import(import::Args),
     Replay(replay::Args),
     #[cfg(feature = "daemon")]
     Run(run::Args),
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Backtest(args) => backtest::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "daemon")]
         Command::Run(args) => run::run(&args),

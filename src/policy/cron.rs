@@ -103,6 +103,35 @@ impl Cron {
     }
 }
 
+impl Cron {
+    /// Reads six fields, seconds first, as the CronHPA of autoscaling.alibabacloud.com has them. The seconds are left out:
+    /// a window begins with the minute.
+    pub fn parse_six(text: &str) -> Result<Cron, String> {
+        match text.trim().split_once(char::is_whitespace) {
+            Some((seconds, rest)) if rest.split_whitespace().count() == 5 => {
+                let (low, high) = (0, 59);
+                bits(seconds, &Field { name: "a second", low, high, names: &[] })?;
+                Cron::parse(rest)
+            }
+            _ => Err("six cron fields: second, minute, hour, day of month, month, day of week".into()),
+        }
+    }
+
+    /// The same on some of its weekdays only (bit 0 is Sunday). None: the days of the month decide, too.
+    pub fn on_weekdays(&self, weekdays: u64) -> Option<Cron> {
+        let own = self.fields.weekday & weekdays;
+        if !self.fields.day_star || own == 0 {
+            return None;
+        }
+        if own == self.fields.weekday {
+            return Some(self.clone());
+        }
+        let text = |bits, index: usize| list(bits, &FIELDS[index], 0);
+        let f = &self.fields;
+        Cron::parse(&format!("{} {} * {} {}", text(f.minute, 0), text(f.hour, 1), text(f.month, 3), text(own, 4))).ok()
+    }
+}
+
 impl Fields {
     fn possible(&self) -> bool {
         const LONGEST: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

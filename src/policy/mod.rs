@@ -2,6 +2,7 @@
 
 pub mod annotations;
 mod cron;
+pub mod import;
 mod load;
 mod resolve;
 pub mod schedule;

@@ -18,9 +18,9 @@ use std::time::Duration;
 /// Windows of one workload at most.
 pub const WINDOWS_MAX: usize = 64;
 /// Excluded dates of one window at most.
-const EXCEPT_MAX: usize = 64;
+pub(super) const EXCEPT_MAX: usize = 64;
 /// The longest window.
-const DURATION_MAX: Duration = Duration::from_secs(31 * 86_400);
+pub(super) const DURATION_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// Changes of a zone's offset that one look back passes at most.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -66,6 +66,19 @@ pub fn ceiling(windows: &[Window], now: Time) -> Option<Replicas> {
 }
 
 impl Window {
+    /// A window with a lower bound only; `zone_name` is known to be a zone.
+    pub(super) fn new(
+        cron: Cron,
+        length: Duration,
+        zone_name: &str,
+        min: Replicas,
+        except: Vec<Date>,
+    ) -> Option<Window> {
+        let zone = TimeZone::get(zone_name).ok()?;
+        let length = length.clamp(Duration::from_secs(60), DURATION_MAX);
+        Some(Window { cron, length, zone, zone_name: zone_name.into(), except, min: Some(min), max: None })
+    }
+
     /// Whether it is active at some instant of `from..=to`.
     pub fn touches(&self, from: Time, to: Time) -> bool {
         self.last_start(to).is_some_and(|start| start + self.length > from)

@@ -1,0 +1,80 @@
+//! `forescale import`: the schedules people have today, as windows.
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Failure, Problem};
+use crate::policy::import::{Imported, import};
+use anyhow::Context;
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Turn CronHPA objects, KEDA cron triggers and CronJobs that run `kubectl scale` into schedules.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  kubectl get cronhpa,scaledobject,cronjob -A -o yaml | forescale import -\n\nNothing is written to the cluster: the annotations are printed, with the minutes of the week to come in which they\nwould ask for another number than the original does."
+)]
+pub struct Args {
+    /// YAML or JSON of Kubernetes objects (- for standard input)
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Zone of objects that say none (CronHPA and CronJobs run on their controller's clock)
+    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    time_zone: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if jiff::tz::TimeZone::get(&args.time_zone).is_err() {
+        return Err(Problem::new("--time-zone", "an IANA time zone such as Europe/Berlin", &args.time_zone).into());
+    }
+    let now = SystemClock.now();
+    let (mut imported, mut problems) = (Vec::new(), Vec::new());
+    for file in &args.files {
+        let mut text = String::new();
+        let name = file.display().to_string();
+        match name.as_str() {
+            "-" => std::io::stdin().read_to_string(&mut text).map(drop),
+            _ => std::fs::read_to_string(file).map(|content| text = content),
+        }
+        .with_context(|| format!("{name}: cannot be read"))?;
+        let (found, wrong) = import(&name, &text, &args.time_zone, now);
+        imported.extend(found);
+        problems.extend(wrong);
+    }
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&imported).context("cannot be shown as JSON")?),
+        false => print!("{}", imported.iter().map(show).collect::<Vec<_>>().join("\n")),
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Usage(problems)) }
+}
+
+fn show(imported: &Imported) -> String {
+    let mut out = format!("# {}, from {}\n", imported.workload, imported.from);
+    for note in &imported.notes {
+        let _ = writeln!(out, "# note: {note}");
+    }
+    out.push_str("forescale.dev/mode: observe\n");
+    let _ = writeln!(out, "forescale.dev/min-replicas: \"{}\"", imported.base);
+    let _ = writeln!(out, "forescale.dev/max-replicas: \"{}\"", imported.most);
+    out.push_str("forescale.dev/schedule: |\n");
+    for window in &imported.windows {
+        let _ = writeln!(out, "  {window}");
+    }
+    match imported.difference.len() {
+        0 => out.push_str("# the week to come: the same number in every minute\n"),
+        n => {
+            let _ = writeln!(out, "# the week to come: {n} stretches differ");
+            for stretch in &imported.difference {
+                let _ = writeln!(
+                    out,
+                    "#   {} to {}: was {}, would be {}",
+                    stretch.from, stretch.to, stretch.was, stretch.would_be
+                );
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,147 @@
+//! What people have today → windows: CronHPA objects, KEDA cron triggers, and CronJobs that run `kubectl scale`.
+//!
+//! All of them are edges: at an instant a number is set, and it stays until the next one is. A window is a level; it
+//! lasts from a job to the next that sets another number. What cannot be said exactly is shown as a difference.
+
+mod convert;
+mod read;
+
+use super::Window;
+use super::cron::Cron;
+use crate::error::Problem;
+use crate::units::{Replicas, Time};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Length of the look-ahead in which the difference is shown.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+/// Stretches that a difference names at most.
+const STRETCHES_MAX: usize = 50;
+
+/// One imported schedule of one workload.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Imported {
+    /// The object it was: kind, namespace/name.
+    pub from: String,
+    /// The workload that it scales: kind, namespace/name.
+    pub workload: String,
+    /// What holds outside all windows.
+    pub base: Replicas,
+    /// The most that it ever sets.
+    pub most: Replicas,
+    /// The windows.
+    pub windows: Vec<Window>,
+    /// What was assumed or could not be said exactly.
+    pub notes: Vec<String>,
+    /// Where the windows and the original differ in the week to come; empty: nowhere.
+    pub difference: Vec<Stretch>,
+}
+
+/// Minutes in which the original asks for one number and the windows for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stretch {
+    /// Its first minute.
+    pub from: Time,
+    /// Its end.
+    pub to: Time,
+    /// What the original has set.
+    pub was: Replicas,
+    /// What the windows ask for.
+    pub would_be: Replicas,
+}
+
+/// A number that is set at every hit of a cron expression, except on excluded days.
+#[derive(Debug, Clone)]
+struct Job {
+    cron: Cron,
+    target: Replicas,
+}
+
+/// Jobs that set the same number in turn, on the wall clock of one zone.
+#[derive(Debug, Clone)]
+struct Group {
+    from: String,
+    workload: String,
+    zone: String,
+    jobs: Vec<Job>,
+    /// A day on which one of these hits is left out.
+    exclude: Vec<Cron>,
+    /// What holds when no job has hit, or outside. None: the least target.
+    base: Option<Replicas>,
+    notes: Vec<String>,
+}
+
+/// Reads YAML documents (or JSON), of which those that schedule replicas are imported and others left aside. `zone` is
+/// for objects that say none. Problems don't keep the rest from being imported.
+pub fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>) {
+    let (groups, mut problems) = read::groups(name, text, zone);
+    let mut imported = Vec::new();
+    for group in groups {
+        match convert::windows(&group, now) {
+            Ok((base, windows, mut notes)) => {
+                notes.splice(0..0, group.notes.clone());
+                let most = group.jobs.iter().map(|j| j.target).max().unwrap_or(base);
+                let difference = difference(&group, base, &windows, now);
+                let (from, workload) = (group.from, group.workload);
+                imported.push(Imported { from, workload, base, most, windows, notes, difference });
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (imported, problems)
+}
+
+/// Every minute of the week to come in which the two are not the same.
+fn difference(group: &Group, base: Replicas, windows: &[Window], now: Time) -> Vec<Stretch> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let Ok(zone) = TimeZone::get(&group.zone) else { return Vec::new() };
+    let begin = Time::from_secs(now.secs() - now.secs().rem_euclid(60));
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for minute in 0..(WEEK.as_secs() / 60) {
+        let at = begin + Duration::from_secs(60 * minute);
+        let wall = at.secs() + i64::from(zone.to_offset(at.timestamp()).seconds());
+        let was = group.level(wall, base);
+        let would_be = super::schedule::floor(windows, at, Duration::ZERO).unwrap_or(base).max(base);
+        if was == would_be {
+            continue;
+        }
+        let count = stretches.len();
+        match stretches.last_mut() {
+            Some(last) if last.to == at && last.was == was && last.would_be == would_be => last.to = at + MINUTE,
+            _ if count < STRETCHES_MAX => stretches.push(Stretch { from: at, to: at + MINUTE, was, would_be }),
+            _ => break,
+        }
+    }
+    stretches
+}
+
+impl Group {
+    /// Days back that a job is looked for.
+    const BACK: usize = 400;
+
+    /// Whether a hit at this wall-clock reading is left out: an excluding expression still hits on that day, as CronHPA
+    /// has it.
+    fn excluded(&self, wall: i64) -> bool {
+        let end_of_day = wall - wall.rem_euclid(86_400) + 86_400;
+        self.exclude.iter().any(|cron| cron.next(wall - 1).is_some_and(|hit| hit < end_of_day))
+    }
+
+    /// What the original has set at a wall-clock reading: the number of the job that hit last; of two, the larger.
+    fn level(&self, wall: i64, base: Replicas) -> Replicas {
+        let last = |job: &Job| {
+            let mut hit = job.cron.last(wall)?;
+            for _ in 0..Self::BACK {
+                if !self.excluded(hit) {
+                    return Some((hit, job.target));
+                }
+                hit = job.cron.last(hit - 1)?;
+            }
+            None
+        };
+        self.jobs.iter().filter_map(last).max().map_or(base, |(_, target)| target)
+    }
+}
+
+#[cfg(test)]
+mod tests;

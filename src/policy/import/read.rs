@@ -1,0 +1,291 @@
+//! The objects in circulation → jobs.
+
+use super::{Group, Job};
+use crate::error::Problem;
+use crate::policy::cron::Cron;
+use crate::units::{MAX_REPLICAS, Replicas};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_yaml_ng::Value;
+use std::collections::BTreeMap;
+
+/// Longest text that is read, in bytes.
+const BYTES_MAX: usize = 8 << 20;
+/// Jobs and triggers of one text at most.
+const JOBS_MAX: usize = 1000;
+
+/// Everything of the text that schedules replicas.
+pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Problem>) {
+    let mut reader = Reader { name, zone, groups: Vec::new(), scaling: BTreeMap::new(), problems: Vec::new(), jobs: 0 };
+    if text.len() > BYTES_MAX {
+        let problem = Problem::new(name, format!("at most {BYTES_MAX} bytes"), format!("{} bytes", text.len()));
+        return (Vec::new(), vec![problem]);
+    }
+    for document in serde_yaml_ng::Deserializer::from_str(text) {
+        match Value::deserialize(document) {
+            Ok(value) => reader.object(&value, 0),
+            Err(error) => {
+                let at = error.location().map_or(name.to_string(), |l| format!("{name}:{}", l.line()));
+                reader.problems.push(Problem::new(at, "YAML", error.to_string()));
+                break;
+            }
+        }
+    }
+    let scaling = std::mem::take(&mut reader.scaling);
+    reader.groups.extend(scaling.into_values());
+    if reader.groups.is_empty() && reader.problems.is_empty() {
+        let expected = "a CronHorizontalPodAutoscaler, CronHPA, ScaledObject with a cron trigger, or CronJob that runs kubectl scale";
+        reader.problems.push(Problem::new(name, expected, "none"));
+    }
+    (reader.groups, reader.problems)
+}
+
+struct Reader<'a> {
+    name: &'a str,
+    zone: &'a str,
+    groups: Vec<Group>,
+    /// CronJobs by the workload that they scale and their zone.
+    scaling: BTreeMap<(String, String), Group>,
+    problems: Vec<Problem>,
+    jobs: usize,
+}
+
+fn text<'v>(value: &'v Value, path: &[&str]) -> Option<&'v str> {
+    path.iter().try_fold(value, |v, key| v.get(*key))?.as_str()
+}
+
+/// A whole number, also where it is quoted.
+fn number(value: Option<&Value>) -> Option<Replicas> {
+    let value = value?;
+    let n = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    Replicas::try_from(n).ok().filter(|n| *n <= MAX_REPLICAS)
+}
+
+fn entries(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_sequence).map_or(&[], Vec::as_slice)
+}
+
+impl Reader<'_> {
+    fn object(&mut self, value: &Value, depth: usize) {
+        let kind = text(value, &["kind"]).unwrap_or_default();
+        let namespace = text(value, &["metadata", "namespace"]).unwrap_or("default");
+        let from = format!("{kind} {namespace}/{}", text(value, &["metadata", "name"]).unwrap_or_default());
+        match kind {
+            "List" if depth == 0 => entries(value.get("items")).iter().for_each(|item| self.object(item, 1)),
+            "CronHorizontalPodAutoscaler" => self.cron_hpa(value, &from, namespace, Cron::parse_six),
+            "CronHPA" => self.cron_hpa(value, &from, namespace, Cron::parse),
+            "ScaledObject" => self.scaled_object(value, &from, namespace),
+            "CronJob" => self.cron_job(value, &from, namespace),
+            _ => {}
+        }
+    }
+
+    fn at(&self, from: &str, field: &str) -> String {
+        format!("{}: {from}: {field}", self.name)
+    }
+
+    fn room(&mut self) -> bool {
+        self.jobs += 1;
+        if self.jobs == JOBS_MAX + 1 {
+            self.problems.push(Problem::new(self.name, format!("at most {JOBS_MAX} jobs"), "more"));
+        }
+        self.jobs <= JOBS_MAX
+    }
+
+    fn cron(&mut self, at: String, value: Option<&str>, parse: impl Fn(&str) -> Result<Cron, String>) -> Option<Cron> {
+        match parse(value.unwrap_or_default()) {
+            Ok(cron) => Some(cron),
+            Err(expected) => {
+                self.problems.push(Problem::new(at, expected, format!("{:?}", value.unwrap_or_default())));
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, at: String, value: Option<&Value>) -> Option<Replicas> {
+        let count = number(value);
+        if count.is_none() {
+            let found = value.and_then(|v| serde_yaml_ng::to_string(v).ok()).unwrap_or("none".into());
+            self.problems.push(Problem::new(
+                at,
+                format!("a number of replicas from 0 to {MAX_REPLICAS}"),
+                found.trim(),
+            ));
+        }
+        count
+    }
+
+    /// The zone of an object that may say one.
+    fn zone_of(&mut self, at: String, said: Option<&str>, notes: &mut Vec<String>) -> Option<String> {
+        let zone = said.unwrap_or(self.zone);
+        if TimeZone::get(zone).is_err() {
+            self.problems.push(Problem::new(at, "an IANA time zone such as Europe/Berlin", zone));
+            return None;
+        }
+        if said.is_none() {
+            notes.push(format!("says no time zone: {zone} is taken (--time-zone)"));
+        }
+        Some(zone.to_string())
+    }
+
+    /// CronHPA in the shapes in circulation: `jobs` or `crons`, `targetSize` or `targetReplicas`, with `excludeDates`.
+    fn cron_hpa(
+        &mut self,
+        value: &Value,
+        from: &str,
+        namespace: &str,
+        parse: impl Fn(&str) -> Result<Cron, String> + Copy,
+    ) {
+        let Some(spec) = value.get("spec") else {
+            self.problems.push(Problem::new(self.at(from, "spec"), "a spec", "none"));
+            return;
+        };
+        let target_kind = text(spec, &["scaleTargetRef", "kind"]).unwrap_or("Deployment");
+        let Some(target) = text(spec, &["scaleTargetRef", "name"]) else {
+            self.problems.push(Problem::new(self.at(from, "spec.scaleTargetRef.name"), "a name", "none"));
+            return;
+        };
+        let mut notes = Vec::new();
+        if target_kind == "HorizontalPodAutoscaler" {
+            notes.push("targets an HPA: put the annotations on the workload that the HPA scales".into());
+        }
+        let said = text(spec, &["timeZone"]).or(text(spec, &["timezone"]));
+        let Some(zone) = self.zone_of(self.at(from, "spec.timeZone"), said, &mut notes) else { return };
+        let (field, list) = match spec.get("jobs") {
+            Some(jobs) => ("jobs", Some(jobs)),
+            None => ("crons", spec.get("crons")),
+        };
+        let mut jobs = Vec::new();
+        for (i, job) in entries(list).iter().enumerate() {
+            let at = |key: &str| format!("spec.{field}[{i}].{key}");
+            if !self.room() {
+                return;
+            }
+            let cron = self.cron(self.at(from, &at("schedule")), text(job, &["schedule"]), parse);
+            let size = job.get("targetSize").or(job.get("targetReplicas"));
+            let target = self.count(self.at(from, &at("targetSize")), size);
+            if job.get("runOnce").and_then(Value::as_bool) == Some(true) {
+                notes.push(format!("{}: runs once; left out", at("runOnce")));
+            } else if let (Some(cron), Some(target)) = (cron, target) {
+                jobs.push(Job { cron, target });
+            }
+        }
+        let mut exclude = Vec::new();
+        for (i, date) in entries(spec.get("excludeDates")).iter().enumerate() {
+            exclude.extend(self.cron(self.at(from, &format!("spec.excludeDates[{i}]")), date.as_str(), parse));
+        }
+        if jobs.is_empty() {
+            self.problems.push(Problem::new(self.at(from, "spec.jobs"), "at least one job that recurs", "none"));
+            return;
+        }
+        let workload = format!("{target_kind} {namespace}/{target}");
+        self.groups.push(Group { from: from.into(), workload, zone, jobs, exclude, base: None, notes });
+    }
+
+    /// Each cron trigger of a ScaledObject is a window of its own; outside them `minReplicaCount` holds.
+    fn scaled_object(&mut self, value: &Value, from: &str, namespace: &str) {
+        let Some(spec) = value.get("spec") else { return };
+        let kind = text(spec, &["scaleTargetRef", "kind"]).unwrap_or("Deployment");
+        let workload = format!("{kind} {namespace}/{}", text(spec, &["scaleTargetRef", "name"]).unwrap_or_default());
+        let base = number(spec.get("minReplicaCount")).unwrap_or(0);
+        for (i, trigger) in entries(spec.get("triggers")).iter().enumerate() {
+            if text(trigger, &["type"]) != Some("cron") || !self.room() {
+                continue;
+            }
+            let at = |key: &str| format!("spec.triggers[{i}].metadata.{key}");
+            let metadata = trigger.get("metadata").unwrap_or(&Value::Null);
+            let mut notes = Vec::new();
+            let zone = self.zone_of(self.at(from, &at("timezone")), text(metadata, &["timezone"]), &mut notes);
+            let start = self.cron(self.at(from, &at("start")), text(metadata, &["start"]), Cron::parse);
+            let end = self.cron(self.at(from, &at("end")), text(metadata, &["end"]), Cron::parse);
+            let target = self.count(self.at(from, &at("desiredReplicas")), metadata.get("desiredReplicas"));
+            let (Some(zone), Some(start), Some(end), Some(target)) = (zone, start, end, target) else { continue };
+            self.groups.push(Group {
+                from: format!("{from}, trigger {i}"),
+                workload: workload.clone(),
+                zone,
+                jobs: vec![Job { cron: start, target }, Job { cron: end, target: base }],
+                exclude: Vec::new(),
+                base: Some(base),
+                notes,
+            });
+        }
+    }
+
+    /// CronJobs that scale the same workload set its number in turn.
+    fn cron_job(&mut self, value: &Value, from: &str, namespace: &str) {
+        let Some(spec) = value.get("spec") else { return };
+        let pod = ["jobTemplate", "spec", "template", "spec"].iter().try_fold(spec, |v, key| v.get(*key));
+        let words: Vec<&str> = entries(pod.and_then(|p| p.get("containers")))
+            .iter()
+            .flat_map(|c| entries(c.get("command")).iter().chain(entries(c.get("args"))))
+            .filter_map(Value::as_str)
+            .flat_map(|text| text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '&' | '|')))
+            .filter(|word| !word.is_empty())
+            .collect();
+        let Some(call) = Scale::of(&words) else { return };
+        if !self.room() {
+            return;
+        }
+        let mut notes = Vec::new();
+        if spec.get("suspend").and_then(Value::as_bool) == Some(true) {
+            self.problems
+                .push(Problem::new(self.at(from, "spec.suspend"), "a CronJob that runs", "suspended").help("left out"));
+            return;
+        }
+        let zone = self.zone_of(self.at(from, "spec.timeZone"), text(spec, &["timeZone"]), &mut notes);
+        let cron = self.cron(self.at(from, "spec.schedule"), text(spec, &["schedule"]), Cron::parse);
+        let (Some(zone), Some(cron)) = (zone, cron) else { return };
+        let workload = format!("{} {}/{}", call.kind, call.namespace.unwrap_or(namespace), call.name);
+        let group = self.scaling.entry((workload.clone(), zone.clone())).or_insert_with(|| Group {
+            from: String::new(),
+            workload,
+            zone,
+            jobs: Vec::new(),
+            exclude: Vec::new(),
+            base: None,
+            notes,
+        });
+        group.from = if group.from.is_empty() { from.into() } else { format!("{}, {from}", group.from) };
+        group.jobs.push(Job { cron, target: call.replicas });
+    }
+}
+
+/// `kubectl scale … --replicas=N KIND/NAME`.
+struct Scale<'w> {
+    kind: &'static str,
+    name: &'w str,
+    namespace: Option<&'w str>,
+    replicas: Replicas,
+}
+
+impl<'w> Scale<'w> {
+    fn of(words: &[&'w str]) -> Option<Scale<'w>> {
+        let kubectl = words.iter().position(|w| w.rsplit('/').next() == Some("kubectl"))?;
+        let words = &words[kubectl + 1..];
+        let scale = words.iter().position(|w| *w == "scale")?;
+        let value = |names: &[&str]| {
+            words.iter().enumerate().find_map(|(i, word)| {
+                let (name, value) = word.split_once('=').map_or((*word, None), |(n, v)| (n, Some(v)));
+                names.contains(&name).then(|| value.or(words.get(i + 1).copied()))?
+            })
+        };
+        let replicas = value(&["--replicas"])?.parse().ok().filter(|n| *n <= MAX_REPLICAS)?;
+        let (kind, name) = words[scale + 1..].iter().enumerate().find_map(|(i, word)| {
+            let rest = &words[scale + 1..];
+            match word.split_once('/') {
+                Some((kind, name)) => Some((kind_of(kind)?, name)),
+                None => Some((kind_of(word)?, *rest.get(i + 1)?)),
+            }
+        })?;
+        Some(Scale { kind, name, namespace: value(&["-n", "--namespace"]), replicas })
+    }
+}
+
+fn kind_of(word: &str) -> Option<&'static str> {
+    match word.split('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "deployment" | "deployments" | "deploy" => Some("Deployment"),
+        "statefulset" | "statefulsets" | "sts" => Some("StatefulSet"),
+        _ => None,
+    }
+}

@@ -1,0 +1,193 @@
+use super::*;
+use proptest::prelude::*;
+
+/// Tuesday.
+const NOW: Time = Time::from_secs(1_795_478_400 + 43_200);
+
+fn ok(text: &str) -> Vec<Imported> {
+    let (imported, problems) = import("f.yaml", text, "UTC", NOW);
+    assert_eq!(problems, []);
+    imported
+}
+
+fn one(text: &str) -> Imported {
+    let mut all = ok(text);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+fn windows(imported: &Imported) -> Vec<String> {
+    imported.windows.iter().map(ToString::to_string).collect()
+}
+
+const ALIBABA: &str = r#"
+apiVersion: autoscaling.alibabacloud.com/v1beta1
+kind: CronHorizontalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  excludeDates:
+  - "* * * 25 12 *"
+  - "* * * * * 5"
+  jobs:
+  - {name: up, schedule: "0 0 8 * * *", targetSize: 10}
+  - {name: down, schedule: "30 0 20 * * *", targetSize: 2}
+"#;
+
+#[test]
+fn cron_hpa_with_six_fields_and_excluded_dates() {
+    let imported = one(ALIBABA);
+    assert_eq!((imported.workload.as_str(), imported.base, imported.most), ("Deployment shop/web", 2, 10));
+    assert_eq!(
+        windows(&imported),
+        ["0 8 * * 0,1,2,3,4,6 12h UTC min=10 except=2026-12-25"].map(|w| w.replace(" except=2026-12-25", ""))
+    );
+    assert_eq!(imported.difference, [], "Friday is left out, and 25 December 2026 is a Friday");
+    assert_eq!(imported.notes, ["says no time zone: UTC is taken (--time-zone)"]);
+}
+
+#[test]
+fn a_dated_exclusion_becomes_a_date() {
+    let imported = one(&ALIBABA.replace("25 12", "26 11").replace("  - \"* * * * * 5\"\n", ""));
+    assert_eq!(windows(&imported), ["0 8 * * * 12h UTC min=10 except=2026-11-26"]);
+    assert_eq!(imported.difference, []);
+}
+
+#[test]
+fn cron_hpa_with_five_fields_splits_by_how_long_it_lasts() {
+    let imported = one(r#"
+kind: CronHPA
+metadata: {name: web, namespace: shop}
+spec:
+  timeZone: Europe/Berlin
+  scaleTargetRef: {kind: StatefulSet, name: db}
+  jobs:
+  - {schedule: "0 8 * * 1-5", targetSize: 4}
+  - {schedule: "0 12 * * *", targetSize: 6}
+  - {schedule: "0 20 * * *", targetSize: 1}
+"#);
+    assert_eq!(imported.workload, "StatefulSet shop/db");
+    assert_eq!(windows(&imported), ["0 8 * * 1-5 4h Europe/Berlin min=4", "0 12 * * * 8h Europe/Berlin min=6"]);
+    assert_eq!(imported.difference, []);
+    let weekend = one(r#"
+kind: CronHPA
+metadata: {name: web}
+spec:
+  scaleTargetRef: {name: web}
+  crons:
+  - {schedule: "0 20 * * 1-5", targetReplicas: 9}
+  - {schedule: "0 8 * * 1-5", targetReplicas: 3}
+"#);
+    assert_eq!(windows(&weekend), ["0 20 * * 1,2,3,4 12h UTC min=9", "0 20 * * 5 60h UTC min=9"]);
+    assert_eq!(weekend.difference, []);
+}
+
+#[test]
+fn keda_cron_triggers_are_windows_of_their_own() {
+    let all = ok(r#"
+kind: List
+items:
+- kind: ScaledObject
+  metadata: {name: web, namespace: shop}
+  spec:
+    scaleTargetRef: {name: web}
+    minReplicaCount: 1
+    triggers:
+    - type: prometheus
+      metadata: {query: x}
+    - type: cron
+      metadata: {timezone: Asia/Kolkata, start: "0 6 * * *", end: "30 20 * * *", desiredReplicas: "10"}
+    - type: cron
+      metadata: {timezone: Asia/Kolkata, start: "0 22 * * 6", end: "0 2 * * 0", desiredReplicas: "5"}
+"#);
+    assert_eq!(windows(&all[0]), ["0 6 * * * 870m Asia/Kolkata min=10"]);
+    assert_eq!(windows(&all[1]), ["0 22 * * 6 4h Asia/Kolkata min=5"]);
+    assert!(all.iter().all(|i| i.difference.is_empty() && i.base == 1 && i.notes.is_empty()), "{all:#?}");
+}
+
+#[test]
+fn cron_jobs_that_scale_the_same_workload_go_together() {
+    let job = |name: &str, schedule: &str, command: &str| {
+        format!(
+            "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: {name}, namespace: ops}}\nspec:\n  schedule: \"{schedule}\"\n  timeZone: UTC\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n          - command: {command}\n"
+        )
+    };
+    let text = job("up", "0 7 * * 1-5", r#"["kubectl", "-n", "shop", "scale", "deployment/web", "--replicas=8"]"#)
+        + &job(
+            "down",
+            "0 19 * * 1-5",
+            r#"["sh", "-c", "kubectl scale --namespace=shop deploy web --replicas 2; echo done"]"#,
+        )
+        + &job("other", "0 1 * * *", r#"["backup"]"#);
+    let imported = one(&text);
+    assert_eq!(
+        (imported.workload.as_str(), imported.from.as_str()),
+        ("Deployment shop/web", "CronJob ops/up, CronJob ops/down")
+    );
+    assert_eq!(windows(&imported), ["0 7 * * 1-5 12h UTC min=8"]);
+    assert_eq!(imported.difference, []);
+}
+
+#[test]
+fn what_cannot_be_said_exactly_is_shown() {
+    let imported = one(r#"
+kind: CronHPA
+metadata: {name: web}
+spec:
+  scaleTargetRef: {name: web}
+  jobs:
+  - {schedule: "0 8 1,26 * *", targetSize: 9}
+  - {schedule: "0 8 2,28 * *", targetSize: 3}
+"#);
+    assert!(imported.notes.iter().any(|n| n.contains("the longest")), "{imported:#?}");
+    let at = |text: &str| Time::parse(text).unwrap();
+    assert_eq!(imported.difference, [], "{imported:#?}");
+    let (imported, _) = import(
+        "f",
+        "kind: CronHPA\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {name: web}\n  jobs:\n  - {schedule: \"0 8 1,26 * *\", targetSize: 9}\n  - {schedule: \"0 8 2,28 * *\", targetSize: 3}\n",
+        "UTC",
+        at("2026-11-30T00:00:00Z"),
+    );
+    assert_eq!(
+        imported[0].difference,
+        [Stretch { from: at("2026-12-02T08:00:00Z"), to: at("2026-12-03T08:00:00Z"), was: 3, would_be: 9 }],
+        "towards capacity"
+    );
+}
+
+#[test]
+fn messages() {
+    let found =
+        |text: &str| -> Vec<String> { import("f.yaml", text, "UTC", NOW).1.iter().map(ToString::to_string).collect() };
+    for (text, message) in [
+        (
+            "kind: Service",
+            "f.yaml: expected a CronHorizontalPodAutoscaler, CronHPA, ScaledObject with a cron trigger, or CronJob that runs kubectl scale; found none",
+        ),
+        ("kind: CronHPA\nmetadata: {name: a}", "f.yaml: CronHPA default/a: spec: expected a spec; found none"),
+        (
+            "kind: CronHPA\nmetadata: {name: a}\nspec: {scaleTargetRef: {name: w}, jobs: [{schedule: '0 8 * * 7', targetSize: 1}, {schedule: '0 9 * * *', targetSize: 2}]}",
+            "f.yaml: CronHPA default/a: spec.jobs[0].schedule: expected a day of week (0 is Sunday) from 0 to 6, as *, N, A-B, */S or A-B/S; found \"0 8 * * 7\"",
+        ),
+        (
+            "kind: CronHPA\nmetadata: {name: a}\nspec: {scaleTargetRef: {name: w}, jobs: [{schedule: '* * * * *', targetSize: 1}, {schedule: '0 9 * * *', targetSize: 2}]}",
+            "CronHPA default/a: expected jobs that hit at most 48 times a day; found * * * * *; write the window by hand",
+        ),
+        (
+            "kind: ScaledObject\nmetadata: {name: a}\nspec: {triggers: [{type: cron, metadata: {timezone: Mars, start: '0 8 * * *', end: '0 9 * * *', desiredReplicas: '2'}}]}",
+            "f.yaml: ScaledObject default/a: spec.triggers[0].metadata.timezone: expected an IANA time zone such as Europe/Berlin; found Mars",
+        ),
+    ] {
+        assert_eq!(found(text), [message]);
+    }
+    assert!(found("a: [")[0].starts_with("f.yaml:"), "{:?}", found("a: ["));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_panics(text in "(kind: CronHPA|kind: ScaledObject|spec:|jobs:|\n|  |- |[a-z{}\\[\\]:,*0-9\" ]){0,30}") {
+        let _ = import("x", &text, "UTC", NOW);
+    }
+}
