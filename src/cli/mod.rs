@@ -3,6 +3,7 @@
 mod backtest;
 #[cfg(feature = "daemon")]
 mod cluster;
+mod demo;
 mod history;
 mod import;
 mod replay;
@@ -32,6 +33,7 @@ enum Command {
     Replay(replay::Args),
     #[cfg(feature = "daemon")]
     Run(run::Args),
+    Demo(demo::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "daemon")]
         Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

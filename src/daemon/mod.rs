@@ -10,6 +10,7 @@ mod events;
 mod http;
 mod learning;
 mod lease;
+pub mod page;
 mod polling;
 mod sources;
 mod statez;

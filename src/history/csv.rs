@@ -31,14 +31,19 @@ fn read_text(path: &Path, name: &str) -> Result<String, Problem> {
     } else {
         std::fs::File::open(path).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     }
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        flate2::read::MultiGzDecoder::new(bytes.as_slice())
-            .take(MAX_BYTES + 1)
-            .read_to_end(&mut plain)
-            .map_err(unreadable)?;
-        bytes = plain;
-    }
+    unpack(&bytes, name)
+}
+
+/// The text of a CSV from its bytes, gzipped or plain; `name` is what errors call it.
+pub fn unpack(bytes: &[u8], name: &str) -> Result<String, Problem> {
+    let mut plain = Vec::new();
+    let unpacked = if bytes.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::MultiGzDecoder::new(bytes).take(MAX_BYTES + 1).read_to_end(&mut plain)
+    } else {
+        bytes.take(MAX_BYTES + 1).read_to_end(&mut plain)
+    };
+    unpacked.map_err(|e| Problem::new(name, "a readable CSV file of UTF-8 text", e.to_string()))?;
+    let bytes = plain;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(
             Problem::new(name, format!("at most {MAX_BYTES} bytes"), "more").help("cut the file or use a coarser step")

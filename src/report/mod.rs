@@ -1,1 +1,3 @@
-//! (being built)
+//! What people and scripts are shown.
+
+pub mod live;

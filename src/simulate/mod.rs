@@ -1,1 +1,21 @@
-//! (being built)
+//! A discrete-time cluster from a seed: pods with start delays, an HPA, a trace of load, and books.
+//!
+//! Forescale runs in it through the very same `tick` and `actuate::actions` as in a real cluster ([`Operator`]); only
+//! the ends are simulated. [`Comparison`] plays one trace to several clusters side by side.
+
+mod books;
+mod cluster;
+mod comparison;
+pub mod hpa;
+mod objects;
+mod operator;
+mod oracle;
+mod pods;
+
+pub use books::{Books, Row};
+pub use cluster::{Cluster, WorkloadSpec};
+pub use comparison::{Comparison, Contestant, Frame, Scenario, WorldView};
+pub use objects::HpaObject;
+pub use operator::{Operator, OptIn, Turn};
+pub use oracle::Oracle;
+pub use pods::{Deployment, StartDelay};

@@ -1,0 +1,107 @@
+//! One simulated cluster with one workload, stepped every [`hpa::SYNC`].
+
+use super::books::{Books, Row};
+use super::hpa::{self, Hpa, MissingUses, PodMetric};
+use super::objects::HpaObject;
+use super::pods::{Deployment, StartDelay};
+use crate::units::{Replicas, Time};
+use serde::{Deserialize, Serialize};
+
+/// A workload and the HPA that its user gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSpec {
+    /// Load units that one ready replica serves.
+    pub capacity_per_replica: f64,
+    /// The user's `minReplicas`.
+    pub min_replicas: Replicas,
+    /// The user's `maxReplicas`.
+    pub max_replicas: Replicas,
+    /// Creation to Ready.
+    pub start_delay: StartDelay,
+}
+
+/// A cluster: a Deployment, an HPA on load per pod, and the books.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The workload.
+    pub deployment: Deployment,
+    /// The HPA's object.
+    pub hpa: HpaObject,
+    spec: WorkloadSpec,
+    target: Option<f64>,
+    controller: Hpa,
+    books: Books,
+    now: Time,
+}
+
+impl Cluster {
+    /// A cluster at `now` whose `ready` pods serve. `target`: load units per pod that the HPA aims at; None: there is
+    /// no HPA, and whoever drives the cluster sets `spec.replicas` himself.
+    pub fn new(now: Time, spec: WorkloadSpec, target: Option<f64>, ready: Replicas, seed: u64) -> Cluster {
+        Cluster {
+            deployment: Deployment::ready_with(now, ready, spec.start_delay, seed),
+            hpa: HpaObject::new(Some(spec.min_replicas), spec.max_replicas),
+            spec,
+            target,
+            controller: Hpa::default(),
+            books: Books::default(),
+            now,
+        }
+    }
+
+    /// The instant up to which everything has happened.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The sums so far.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// The workload's facts.
+    pub fn spec(&self) -> &WorkloadSpec {
+        &self.spec
+    }
+
+    /// True when an HPA scales the workload.
+    pub fn autoscaled(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// One step under `load`: pods serve what they can, then the HPA looks at the load of this very step (the most
+    /// recent value a real metrics pipeline could have). `metrics`: false when the HPA's own metrics API is down.
+    pub fn step(&mut self, load: f64, metrics: bool) -> Row {
+        self.deployment.reconcile(self.now);
+        let ready = self.deployment.ready(self.now);
+        let capacity = f64::from(ready) * self.spec.capacity_per_replica;
+        // float noise is no shortage
+        let short = load - capacity;
+        let row = Row {
+            at: self.now,
+            load,
+            unserved: if short > 1e-9 * self.spec.capacity_per_replica { short } else { 0.0 },
+            replicas: self.deployment.replicas(),
+            pods: self.deployment.pods(),
+            ready,
+            floor: if self.autoscaled() { self.hpa.bounds().0 } else { 0 },
+        };
+        self.books.enter(&row, hpa::SYNC);
+        self.now = self.now + hpa::SYNC;
+        if let Some(target) = self.target {
+            let current = self.deployment.replicas();
+            let wish = metrics.then(|| self.wish(load, ready, target, current)).flatten();
+            let replicas = self.controller.sync(self.now, current, wish, self.hpa.bounds());
+            self.deployment.scale(replicas);
+        }
+        row
+    }
+
+    fn wish(&self, load: f64, ready: Replicas, target: f64, current: Replicas) -> Option<Replicas> {
+        let per_pod = load / f64::from(ready.max(1));
+        let mut pods = vec![PodMetric::Ready(per_pod); ready as usize];
+        pods.resize(self.deployment.pods() as usize, PodMetric::Unready);
+        hpa::wanted(&pods, target, current, MissingUses::Target)
+    }
+}
