@@ -2,6 +2,8 @@
 
 #[path = "cloudwatch/cbor.rs"]
 mod cbor;
+#[path = "cloudwatch/moto.rs"]
+mod moto;
 #[path = "cloudwatch/rules.rs"]
 mod rules;
 #[path = "cloudwatch/server.rs"]

@@ -1,4 +1,4 @@
-//! Which recorded load a command is about: a CSV file, or a query of a Prometheus source.
+//! Which recorded load a command is about: a CSV file, or a query of a Prometheus or CloudWatch source.
 
 use crate::error::{Failure, Problem};
 use crate::history::{Points, csv};
@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) struct HistoryArgs {
     /// CSV of time,value (plain or .gz, - for standard input)
     #[arg(long, value_name = "FILE")]
-    #[cfg_attr(feature = "daemon", arg(required_unless_present = "source_url", conflicts_with = "source_url"))]
+    #[cfg_attr(feature = "daemon", arg(required_unless_present = "server", conflicts_with = "server"))]
     #[cfg_attr(not(feature = "daemon"), arg(required = true))]
     history: Option<PathBuf>,
     #[cfg(feature = "daemon")]

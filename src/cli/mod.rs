@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand. Each builds the ends, calls the middle and hands the result to `report`.
 
 mod backtest;
+#[cfg(feature = "cloudwatch")]
+mod cloudwatch;
 #[cfg(feature = "daemon")]
 mod cluster;
 mod demo;

@@ -1,4 +1,4 @@
-//! Recorded load from a Prometheus source that the command line names.
+//! Recorded load from a Prometheus or CloudWatch source that the command line names.
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem, shorten};
@@ -6,7 +6,7 @@ use crate::history::backfill::{self, Track};
 use crate::history::prometheus::{Auth, Prometheus, SourceOptions};
 use crate::history::{Points, Query, SourceError};
 use crate::rng;
-use crate::units::{Step, duration, parse_duration};
+use crate::units::{Step, Time, duration, parse_duration};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ const HEADING: &str = "History from Prometheus";
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// URL of the Prometheus HTTP API, without /api/v1
-    #[arg(long, help_heading = HEADING, value_name = "URL", requires = "query")]
+    #[arg(long, help_heading = HEADING, group = "server", value_name = "URL", requires = "query")]
     source_url: Option<String>,
-    /// PromQL whose value is the load: one series
-    #[arg(long, help_heading = HEADING, value_name = "PROMQL", requires = "source_url", conflicts_with = "history")]
+    /// PromQL, or CloudWatch metric spec, whose value is the load: one series
+    #[arg(long, help_heading = HEADING, value_name = "QUERY", requires = "server", conflicts_with = "history")]
     query: Option<String>,
     /// How far back to ask
     #[arg(long, help_heading = HEADING, default_value = "14d", value_parser = parse_duration, value_name = "DURATION")]
@@ -48,6 +48,9 @@ pub(super) struct SourceArgs {
     /// PEM certificates that sign the server's
     #[arg(long, help_heading = HEADING, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    #[cfg(feature = "cloudwatch")]
+    #[command(flatten)]
+    cloudwatch: super::cloudwatch::CloudwatchArgs,
 }
 
 fn step(text: &str) -> Result<Step, String> {
@@ -76,6 +79,24 @@ impl SourceArgs {
         }
     }
 
+    async fn fill(
+        &self,
+        tracks: &mut [Track],
+        now: Time,
+        rounds: usize,
+        show: &mut (dyn FnMut(backfill::Progress) + Send),
+    ) -> Result<Vec<backfill::Filled>, Failure> {
+        #[cfg(feature = "cloudwatch")]
+        if self.cloudwatch.cloudwatch_region.is_some() {
+            let source = self.cloudwatch.source().await?;
+            let filled = backfill::fill(&source, tracks, now, rounds, show).await;
+            eprintln!("{}", super::cloudwatch::cost(&source.meter()));
+            return Ok(filled);
+        }
+        let source = Prometheus::new("--source-url", self.options(), rng::fresh_seed()).map_err(Failure::Usage)?;
+        Ok(backfill::fill(&source, tracks, now, rounds, show).await)
+    }
+
     /// Asks for the whole span up to now: name for messages, points, step.
     pub(super) fn read(&self) -> Result<(String, Points, Step), Failure> {
         let text = self.query.clone().unwrap_or_default();
@@ -84,16 +105,16 @@ impl SourceArgs {
             let found = format!("{steps}");
             return Err(Problem::new("--since", format!("at most {MAX_STEPS} steps of --step"), found).into());
         }
-        let source = Prometheus::new("--source-url", self.options(), rng::fresh_seed()).map_err(Failure::Usage)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime for the network")?;
         let mut tracks = [Track::new(Query { id: "query".into(), text: text.clone() }, self.step, self.since)];
         let bar = bar();
         let now = SystemClock.now();
-        let filled = runtime.block_on(backfill::fill(&source, &mut tracks, now, steps, &mut |progress| {
+        let mut show = |progress: backfill::Progress| {
             bar.set_length(progress.total as u64);
             bar.set_position(progress.done as u64);
-        }));
+        };
+        let filled = runtime.block_on(self.fill(&mut tracks, now, steps, &mut show))?;
         bar.finish_and_clear();
         let [track] = tracks;
         for warning in filled.iter().flat_map(|f| &f.warnings) {
