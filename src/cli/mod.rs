@@ -6,13 +6,21 @@ mod cloudwatch;
 #[cfg(feature = "daemon")]
 mod cluster;
 mod demo;
+#[cfg(feature = "daemon")]
+mod explain;
 mod history;
 mod import;
+#[cfg(feature = "daemon")]
+mod release;
 mod replay;
 #[cfg(feature = "daemon")]
 mod run;
 #[cfg(feature = "daemon")]
 mod source;
+#[cfg(feature = "daemon")]
+mod statez;
+#[cfg(feature = "daemon")]
+mod status;
 
 use crate::error::Failure;
 use clap::{Parser, Subcommand};
@@ -35,6 +43,12 @@ enum Command {
     Replay(replay::Args),
     #[cfg(feature = "daemon")]
     Run(run::Args),
+    #[cfg(feature = "daemon")]
+    Status(status::Args),
+    #[cfg(feature = "daemon")]
+    Explain(explain::Args),
+    #[cfg(feature = "daemon")]
+    Release(release::Args),
     Demo(demo::Args),
 }
 
@@ -47,6 +61,12 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "daemon")]
         Command::Run(args) => run::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Status(args) => status::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Explain(args) => explain::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Release(args) => release::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

@@ -1,7 +1,7 @@
 //! `forescale run`: decide for every workload that opted in, and, in mode act, write.
 
 use super::cluster::{ClusterArgs, greet, runtime};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::daemon::{self, Ends};
 use crate::error::Failure;
 use crate::{rng, telemetry};
@@ -35,13 +35,14 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = super::config(args.config.as_deref(), &args.set, args.mode.as_deref())?;
-    let sources = daemon::build_sources(&config).map_err(Failure::Usage)?;
     telemetry::start_log();
     let runtime = runtime()?;
     let done = runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let sources = daemon::build_sources(&config, &clock).await.map_err(Failure::Usage)?;
         let client = args.cluster.client().await?;
         greet(&client).await?;
-        let ends = Ends { client, sources, clock: Arc::new(SystemClock), identity: identity() };
+        let ends = Ends { client, sources, clock, identity: identity() };
         let stop = stop_signal()?;
         daemon::run(config, ends, stop).await.map_err(Failure::Failed)
     });

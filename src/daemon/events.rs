@@ -20,7 +20,7 @@ const QUEUE: usize = 256;
 /// Longest text of an event (the API's own limit is 1,024 bytes).
 const NOTE_MAX: usize = 1000;
 /// The same text about the same workload is said again after this time at the earliest.
-const AGAIN: Duration = Duration::from_secs(3600);
+const AGAIN: Duration = Duration::from_secs(300);
 /// Pause between two events.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Texts remembered at most.

@@ -24,6 +24,7 @@ pub use lease::{Elector, Right};
 pub use polling::Sources;
 pub use sources::build as build_sources;
 pub use statez::{LeaseState, MetricState, Statez, WorkloadState};
+pub use telling::name as reason_name;
 
 use crate::actuate::Executor;
 use crate::clock::{Clock, Deadline};

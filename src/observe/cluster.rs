@@ -130,6 +130,20 @@ impl Cluster {
         self.read().autoscalers.values().filter_map(|a| a.as_ref().err().cloned()).collect()
     }
 
+    /// Ledgers that cannot be read; nothing of their objects may be touched.
+    pub fn unreadable(&self) -> Vec<String> {
+        let seen = self.read();
+        let on_autoscalers = seen.autoscalers.iter().filter_map(|((watched, (namespace, name)), a)| {
+            let error = a.as_ref().ok()?.ledger.as_ref().err()?;
+            Some(format!("{} {namespace}/{name}: {error}", watched.resource()))
+        });
+        let on_workloads = seen.workloads.values().filter_map(|w| {
+            let error = w.ledger.as_ref().err()?;
+            Some(format!("{}: {error}", w.view.workload))
+        });
+        on_autoscalers.chain(on_workloads).collect()
+    }
+
     /// Every workload that carries an annotation of ours, with its autoscalers.
     pub fn sights(&self, now: Time) -> Vec<Sight> {
         let seen = self.read();

@@ -1,0 +1,149 @@
+//! `forescale explain NS/NAME`: what binds the floor of one workload now, in a few lines.
+
+use super::statez::{DaemonArgs, find};
+use super::status::{age, number};
+use crate::actuate::{Outcome, Target};
+use crate::config::Mode;
+use crate::daemon::{Statez, WorkloadState, reason_name};
+use crate::error::Failure;
+use crate::forecast::LEVELS;
+use crate::plan::{Parts, Reason, SourceState};
+use crate::units::duration;
+
+/// What binds the floor of one workload now, and what would change it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  forescale explain shop/web")]
+pub struct Args {
+    /// The workload
+    #[arg(value_name = "NAMESPACE/NAME")]
+    workload: String,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let statez = args.daemon.statez()?;
+    for line in lines(&statez, find(&statez, &args.workload)?) {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// The explanation.
+pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
+    let mut lines = vec![headline(statez, w)];
+    lines.extend(w.problems.iter().map(|p| format!("  wrong: {p}")));
+    lines.extend(w.write_error.iter().map(|e| format!("  the last write failed: {e}")));
+    let Some(policy) = &w.policy else { return lines };
+    let lead = duration::format(policy.lead_time.0);
+    if let Some(decision) = &w.decision {
+        let plan = &decision.plan;
+        lines.push(format!("  wants {} replicas {}: {}", plan.replicas, age_of(statez, w), meaning(plan.reason)));
+        lines.push(format!("  made of: {}", parts(&plan.parts)));
+    } else if w.learning {
+        lines.push("  history is being fetched and learned from; no decision yet".into());
+    }
+    for (i, metric) in policy.metrics.iter().enumerate() {
+        let state = w.metrics.get(i);
+        let load = state
+            .and_then(|s| s.newest)
+            .map_or("unknown".into(), |(at, load)| format!("{} ({} ago)", number(load), age(statez.at.since(at))));
+        let source = match state.map(|s| &s.source) {
+            Some(SourceState::Fresh) | None => String::new(),
+            Some(SourceState::Stale) => "; no recent sample".into(),
+            Some(SourceState::Failing { error }) => format!("; failing: {error}"),
+        };
+        let capacity = number(metric.capacity_per_replica);
+        lines.push(format!("  load: {load}, one replica serves {capacity}; source {}{source}", metric.source));
+        lines.push(format!("    query: {}", metric.query));
+        let forecast = w.decision.as_ref().and_then(|d| d.forecasts.get(i)?.as_ref());
+        match forecast {
+            Some(f) => {
+                if let Some(why) = &f.abstains {
+                    lines.push(format!("  the forecast abstains: {why:?}"));
+                }
+                if let Some(window) = f.window(statez.step.cover(policy.lead_time.0)) {
+                    let fan: Vec<String> = LEVELS
+                        .iter()
+                        .zip(&window.values)
+                        .map(|(l, v)| format!("{}% {}", l * 100.0, number(*v)))
+                        .collect();
+                    lines.push(format!("  largest load from {lead} ahead: {}", fan.join(", ")));
+                }
+            }
+            None => lines.push("  no forecast yet".into()),
+        }
+    }
+    lines.extend(w.notes.iter().map(|n| format!("  note: {n}")));
+    lines.push(format!("  to change it: {}", advice(w)));
+    lines
+}
+
+fn headline(statez: &Statez, w: &WorkloadState) -> String {
+    let place = match &w.target {
+        Some(Target::Hpa { name }) => format!("minReplicas of HPA {name}"),
+        Some(Target::ScaledObject { name }) => format!("minReplicaCount of ScaledObject {name}"),
+        Some(Target::Scale) => "replicas (no autoscaler)".into(),
+        None => "floor".into(),
+    };
+    let own = w.own_floor.map_or("not set".into(), |n| n.to_string());
+    let floor = match (w.floor, w.mode) {
+        (Some(n), Some(Mode::Act)) => format!("{place} is {n}, yours is {own}"),
+        (Some(n), _) => format!("{place} is {own}, and would be {n} in mode act"),
+        (None, _) => format!("{place} is yours, {own}"),
+    };
+    let writer = if statez.lease.held { "" } else { " (this copy does not write)" };
+    format!("{}: {floor}; {} of {} ready{writer}", w.workload, w.observation.ready, w.observation.replicas)
+}
+
+fn age_of(statez: &Statez, w: &WorkloadState) -> String {
+    w.decision.as_ref().map_or(String::new(), |d| format!("as of {} ago", age(statez.at.since(d.at))))
+}
+
+fn parts(parts: &Parts) -> String {
+    let named = [
+        ("needed now", parts.reactive),
+        ("ahead of the load", parts.forecast),
+        ("schedule", parts.schedule),
+        ("held", parts.hold),
+    ];
+    let known: Vec<String> = named.iter().filter_map(|(n, v)| v.map(|v| format!("{n} {v}"))).collect();
+    if known.is_empty() { "nothing is known".into() } else { known.join(", ") }
+}
+
+fn meaning(reason: Reason) -> String {
+    let words = match reason {
+        Reason::Reactive => "the load of now needs them",
+        Reason::Forecast => "the load to come needs them",
+        Reason::Schedule => "a schedule asks for them",
+        Reason::MinReplicas => "your lower bound",
+        Reason::MaxReplicas => "your upper bound stops it there",
+        Reason::RiseLimited => "on the way up, limited in rate",
+        Reason::FallLimited => "on the way down, limited in rate",
+        Reason::HoldStale => "held, because there are no fresh samples",
+        Reason::HoldRollout => "held, because a rollout is under way",
+        Reason::HoldRestart => "held, because the program has just started",
+        Reason::Surge => "the load beats the forecast: full speed, no scale-in",
+        Reason::ColdStart => "too little history to look ahead; reacting only",
+        Reason::Abstains => "the forecast is not good enough here; reacting only",
+        Reason::Blocked => "pods cannot be created, so it rises no further",
+        Reason::HoldOperator => "held by an operator",
+    };
+    format!("{words} ({})", reason_name(reason))
+}
+
+fn advice(w: &WorkloadState) -> &'static str {
+    let reason = w.decision.as_ref().map(|d| d.plan.reason);
+    match (w.mode, w.outcome, reason) {
+        (None, ..) => "put the annotations right",
+        (_, Some(Outcome::Contested | Outcome::Yielded), _) => {
+            "somebody else sets this value; it is left alone for 10 minutes. Leave the field out of Git, or set mode observe"
+        }
+        (Some(Mode::Observe), ..) => "set mode act in the config and in the annotation forescale.dev/mode",
+        (_, _, Some(Reason::MaxReplicas)) => "raise the autoscaler's upper bound",
+        (_, _, Some(Reason::Blocked)) => "raise the quota that stops pods",
+        (_, _, Some(Reason::HoldStale)) => "bring the source back",
+        _ => "forescale.dev/unserved-budget (more budget, fewer replicas), forescale.dev/lead-time, or your own bounds",
+    }
+}

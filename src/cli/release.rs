@@ -1,0 +1,144 @@
+//! `forescale release`: put the user's own values back, straight through the API, daemon or not.
+
+use super::cluster::{ClusterArgs, greet, runtime};
+use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Mode;
+use crate::error::{Failure, Problem};
+use crate::observe::{Cluster, watch};
+use crate::policy::Workload;
+use crate::units::MAX_REPLICAS;
+use anyhow::anyhow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time for listing the cluster.
+const LIST_MAX: Duration = Duration::from_secs(60);
+const WRITES_PER_SECOND: u32 = 5;
+
+/// Put the values back that workloads had before Forescale changed them.
+///
+/// What was changed is written in a ledger annotation on each object, so this needs no running daemon. A floor goes
+/// back to the user's value, the ledger goes, and so does Forescale's entry in managedFields. Without an autoscaler
+/// no running replica is taken away. A daemon in mode act raises floors again: remove the annotation
+/// forescale.dev/mode first.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  forescale release --all
+  forescale release -n shop web
+  forescale release --all --expired --dry-run")]
+pub struct Args {
+    /// The workload; needs --namespace
+    #[arg(value_name = "NAME", required_unless_present_any = ["all", "namespace"])]
+    name: Option<String>,
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Every workload of the cluster
+    #[arg(long, conflicts_with_all = ["name", "namespace"])]
+    all: bool,
+    /// Only floors whose time is over
+    #[arg(long)]
+    expired: bool,
+    /// Say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.name.is_some() && args.namespace.is_none() {
+        return Err(Problem::new("--namespace", "the workload's namespace", "none").into());
+    }
+    crate::telemetry::start_log();
+    let runtime = runtime()?;
+    let done = runtime.block_on(release_all(args));
+    runtime.shutdown_background();
+    done
+}
+
+async fn release_all(args: &Args) -> Result<(), Failure> {
+    let client = args.cluster.client().await?;
+    if !greet(&client).await? {
+        return Err(Failure::Failed(anyhow!("the API server does not answer")));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let cluster = Arc::new(Cluster::default());
+    let watches = watch(&client, &cluster, &clock);
+    listed(&cluster).await?;
+    let now = clock.now();
+    let wanted = |w: &Workload, ledger: &Ledger| {
+        args.namespace.as_ref().is_none_or(|n| *n == w.namespace)
+            && args.name.as_ref().is_none_or(|n| *n == w.name)
+            && (!args.expired || ledger.expires <= now)
+    };
+    let ledgers: Vec<_> = cluster.ledgers().into_iter().filter(|(w, _, l)| wanted(w, l)).collect();
+    let acting: Vec<Workload> = cluster
+        .sights(now)
+        .iter()
+        .filter(|s| s.view.annotations.get("forescale.dev/mode").is_some_and(|m| m == "act"))
+        .map(|s| s.workload().clone())
+        .collect();
+    drop(watches);
+    let executor = Executor::new(client, WRITES_PER_SECOND);
+    let mut failures: Vec<String> = cluster.unreadable();
+    for (workload, target, _) in &ledgers {
+        match one(&executor, workload, target, args.dry_run).await {
+            Ok(line) => println!("{line}"),
+            Err(error) => failures.push(format!("{workload}: {error}")),
+        }
+        if acting.contains(workload) && !args.dry_run {
+            eprintln!(
+                "{workload}: note: forescale.dev/mode is still {:?}; a running daemon will raise it again",
+                Mode::Act
+            );
+        }
+    }
+    if ledgers.is_empty() && failures.is_empty() {
+        println!("nothing to release");
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", failures.join("\n")))) }
+}
+
+/// Waits until everything is listed, or says what stops it.
+async fn listed(cluster: &Cluster) -> Result<(), Failure> {
+    let listing = async {
+        while !cluster.synced() {
+            let failing = cluster.watches().into_iter().find_map(|(w, s)| s.failing.map(|f| (w, f)));
+            if let Some((watched, failure)) = failing {
+                return Err(Failure::Failed(anyhow!("list {}: {}", watched.resource(), failure.error)));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LIST_MAX, listing).await.unwrap_or_else(|_| {
+        Err(Failure::Failed(anyhow!("the cluster could not be listed within {} s", LIST_MAX.as_secs())))
+    })
+}
+
+async fn one(executor: &Executor, workload: &Workload, target: &Target, dry_run: bool) -> anyhow::Result<String> {
+    let site = Site { workload: workload.clone(), target: target.clone(), max_replicas: MAX_REPLICAS };
+    let what = match target {
+        Target::Hpa { name } => format!("minReplicas of HPA {name}"),
+        Target::ScaledObject { name } => format!("minReplicaCount of ScaledObject {name}"),
+        Target::Scale => "replicas".to_string(),
+    };
+    let writes = if dry_run {
+        release(&executor.view(&site).await?)
+    } else {
+        let decide = |view: &crate::actuate::TargetView| Actions { writes: release(view), outcome: Outcome::Released };
+        executor.carry_out(&site, &|| Ok(()), &decide).await?.writes
+    };
+    let value = writes.iter().find_map(|w| match w {
+        Write::Restore { original } => Some(original.map_or("unset".to_string(), |n| n.to_string())),
+        Write::Floor { .. } | Write::Ledger { .. } | Write::Scale { .. } => None,
+    });
+    Ok(match value {
+        Some(value) if dry_run => format!("{workload}: {what} would be {value} again"),
+        Some(value) => format!("{workload}: {what} is {value} again"),
+        None => format!("{workload}: nothing of ours is there any more"),
+    })
+}

@@ -1,0 +1,142 @@
+//! `forescale status`: what a running daemon does for every workload, as `kubectl get` would say it.
+
+use super::statez::DaemonArgs;
+use crate::config::Mode;
+use crate::daemon::{Statez, WorkloadState, reason_name};
+use crate::error::Failure;
+use crate::plan::SourceState;
+use crate::units::Time;
+use std::time::Duration;
+
+/// What a running daemon does for every workload.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  forescale status
+  kubectl -n forescale port-forward deploy/forescale 8080 &  forescale status --url http://127.0.0.1:8080 -o json")]
+pub struct Args {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// How to print it
+    #[arg(short, long, value_name = "FORM", default_value = "table", value_parser = ["table", "json"])]
+    output: String,
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let mut statez = args.daemon.statez()?;
+    if let Some(namespace) = &args.namespace {
+        statez.workloads.retain(|w| w.workload.namespace == *namespace);
+    }
+    if args.output == "json" {
+        let text = serde_json::to_string_pretty(&statez).map_err(|e| Failure::Failed(e.into()))?;
+        println!("{text}");
+        return Ok(());
+    }
+    print!("{}", table(&statez));
+    for line in notes(&statez) {
+        eprintln!("{line}");
+    }
+    Ok(())
+}
+
+const HEAD: [&str; 9] = ["NAMESPACE", "NAME", "MODE", "LOAD", "READY", "FLOOR", "REASON", "SOURCE", "AGE"];
+
+/// The table: columns padded to their widest cell.
+pub(super) fn table(statez: &Statez) -> String {
+    let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_string)];
+    rows.extend(statez.workloads.iter().map(|w| row(w, statez.at)));
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn row(w: &WorkloadState, now: Time) -> [String; 9] {
+    let mode = match w.mode {
+        Some(Mode::Act) => "act",
+        Some(Mode::Observe) => "observe",
+        None => "invalid",
+    };
+    let load = w.metrics.first().and_then(|m| m.newest).map_or("-".into(), |(_, load)| number(load));
+    let floor = match (w.floor, w.own_floor) {
+        (Some(floor), Some(own)) => format!("{floor} (yours {own})"),
+        (Some(floor), None) => floor.to_string(),
+        (None, _) => "-".into(),
+    };
+    let floor = if w.mode == Some(Mode::Observe) && w.floor.is_some() { format!("would be {floor}") } else { floor };
+    let reason = match (&w.decision, w.learning) {
+        _ if !w.problems.is_empty() => "invalid".into(),
+        (Some(d), _) => reason_name(d.plan.reason),
+        (None, true) => "learning".into(),
+        (None, false) => "-".into(),
+    };
+    let state = w.metrics.iter().map(|m| match m.source {
+        SourceState::Fresh => "fresh",
+        SourceState::Stale => "stale",
+        SourceState::Failing { .. } => "failing",
+    });
+    let source = state.max_by_key(|s| ["fresh", "stale", "failing"].iter().position(|o| o == s)).unwrap_or("-");
+    let age = w.decision.as_ref().map_or("-".into(), |d| age(now.since(d.at)));
+    [
+        w.workload.namespace.clone(),
+        w.workload.name.clone(),
+        mode.into(),
+        load,
+        format!("{}/{}", w.observation.ready, w.observation.replicas),
+        floor,
+        reason,
+        source.into(),
+        age,
+    ]
+}
+
+fn notes(statez: &Statez) -> Vec<String> {
+    let lease = &statez.lease;
+    let mut lines = Vec::new();
+    if statez.workloads.is_empty() {
+        lines.push("No workload has opted in: kubectl annotate deployment NAME forescale.dev/mode=observe".into());
+    }
+    match (lease.held, &lease.error, lease.holder.is_empty()) {
+        (true, ..) => {}
+        (false, Some(error), _) => lines.push(format!("This copy does not write: {error}")),
+        (false, None, true) => lines.push("This copy does not write: nobody holds the lease".into()),
+        (false, None, false) => lines.push(format!("This copy does not write: {} holds the lease", lease.holder)),
+    }
+    lines.extend(statez.watches.iter().map(|w| format!("Watch fails: {w}")));
+    lines.extend(statez.problems.iter().cloned());
+    lines.extend(
+        statez.workloads.iter().flat_map(|w| {
+            w.problems.iter().cloned().chain(w.write_error.iter().map(|e| format!("{}: {e}", w.workload)))
+        }),
+    );
+    lines
+}
+
+/// Four significant digits at most.
+pub(super) fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// As kubectl has it: 5s, 3m, 2h, 4d.
+pub(super) fn age(age: Duration) -> String {
+    match age.as_secs() {
+        s if s < 120 => format!("{s}s"),
+        s if s < 7200 => format!("{}m", s / 60),
+        s if s < 172_800 => format!("{}h", s / 3600),
+        s => format!("{}d", s / 86_400),
+    }
+}

@@ -1,0 +1,92 @@
+//! `deploy/manifests`: the role grants exactly what the code's table says, and the Deployment keeps its promises.
+#![cfg(feature = "daemon")]
+
+use forescale::actuate::{Access, CLUSTER_ACCESS, LEASE_ACCESS};
+use forescale::config::Config;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// group/resource → verbs.
+type Rights = BTreeMap<(String, String), Vec<String>>;
+
+fn documents(file: &str) -> Vec<Value> {
+    let path = format!("{}/deploy/manifests/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_yaml_ng::Deserializer::from_str(&text).map(|d| Value::deserialize(d).unwrap()).collect()
+}
+
+fn of_kind(documents: &[Value], kind: &str) -> Value {
+    documents.iter().find(|d| d["kind"] == kind).unwrap_or_else(|| panic!("no {kind}")).clone()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_string()).collect()
+}
+
+fn granted(role: &Value) -> Rights {
+    let mut rights = Rights::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                let mut verbs = texts(&rule["verbs"]);
+                verbs.sort();
+                assert!(rights.insert((group.clone(), resource), verbs).is_none(), "a rule twice");
+            }
+        }
+    }
+    rights
+}
+
+fn needed(table: &[Access]) -> Rights {
+    let row = |a: &Access| {
+        let verbs = a.verbs.iter().map(|v| v.to_string()).collect();
+        ((a.group.to_string(), a.resource.to_string()), verbs)
+    };
+    table.iter().map(row).collect()
+}
+
+#[test]
+fn the_roles_grant_what_the_code_uses_and_nothing_else() {
+    let rbac = documents("rbac.yaml");
+    let (cluster, own) = (granted(&of_kind(&rbac, "ClusterRole")), granted(&of_kind(&rbac, "Role")));
+    assert_eq!(cluster, needed(CLUSTER_ACCESS));
+    assert_eq!(own, needed(LEASE_ACCESS));
+    for ((group, resource), verbs) in cluster.iter().chain(&own) {
+        assert!(group != "*" && resource != "*" && !verbs.contains(&"*".to_string()), "a wildcard");
+        assert!(!resource.starts_with("secrets") && !resource.starts_with("pods"), "{resource}");
+        for verb in ["delete", "deletecollection", "escalate", "bind", "impersonate"] {
+            assert!(!verbs.contains(&verb.to_string()), "{verb} {resource}");
+        }
+    }
+}
+
+#[test]
+fn the_configuration_is_valid_and_writes_nothing_by_itself() {
+    let map = of_kind(&documents("config.yaml"), "ConfigMap");
+    let text = map["data"]["forescale.toml"].as_str().unwrap();
+    let config = Config::assemble(Some(("forescale.toml", text)), [], &[]).unwrap();
+    assert_eq!(config.mode, forescale::config::Mode::Observe);
+    assert_eq!(config.listen.port(), 8080);
+    assert_eq!(config.lease.namespace, "forescale");
+}
+
+#[test]
+fn the_deployment_is_small_and_without_rights_on_its_node() {
+    let deployment = of_kind(&documents("deployment.yaml"), "Deployment");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    let container = &pod["containers"][0];
+    let security = &container["securityContext"];
+    assert_eq!(security["readOnlyRootFilesystem"], true);
+    assert_eq!(security["allowPrivilegeEscalation"], false);
+    assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+    assert!(container["resources"]["limits"]["memory"].is_string());
+    let files = texts(&documents("kustomization.yaml")[0]["resources"]);
+    for file in files {
+        assert!(!documents(&file).is_empty(), "{file}");
+    }
+}
