@@ -30,6 +30,9 @@ pub struct MetricInputs {
     pub source: SourceState,
     /// Load units one replica serves now.
     pub capacity_per_replica: f64,
+    /// How late the source's samples are by its nature: so much older may the newest be.
+    #[serde(default, with = "crate::units::duration", skip_serializing_if = "Duration::is_zero")]
+    pub settling: Duration,
 }
 
 /// All that a tick is given besides policy and memory.
@@ -82,7 +85,7 @@ pub fn tick(now: Time, policy: &Policy, inputs: &Inputs, memory: &mut Memory) ->
 /// Several metrics: the largest need wins, the worst standing counts.
 fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evidence {
     let metrics: Vec<(&MetricMemory, Standing)> =
-        memory.metrics.iter().zip(&inputs.metrics).map(|(m, new)| (m, m.standing(now, &new.source))).collect();
+        memory.metrics.iter().zip(&inputs.metrics).map(|(m, new)| (m, m.standing(now, new))).collect();
     let absent = metrics.len() < policy.metrics.len();
     let worst = metrics.iter().map(|(_, s)| *s).max().unwrap_or(Standing::Fresh);
     let known = || metrics.iter().filter(|(_, s)| *s != Standing::Stale).map(|(m, _)| *m);

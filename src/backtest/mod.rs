@@ -95,6 +95,7 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
                 samples: vec![sample],
                 source: SourceState::Fresh,
                 capacity_per_replica: capacity,
+                settling: Duration::ZERO,
             }],
             observation: Observation {
                 at: now,

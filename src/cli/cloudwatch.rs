@@ -3,7 +3,8 @@
 use crate::clock::SystemClock;
 use crate::config::CloudwatchConfig;
 use crate::error::Problem;
-use crate::history::cloudwatch::{CloudWatch, Reading, sdk_config};
+use crate::history::Spending;
+use crate::history::cloudwatch::{CloudWatch, sdk_config};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ impl CloudwatchArgs {
 }
 
 /// What a command has asked for, for standard error.
-pub(super) fn cost(reading: &Reading) -> String {
+pub(super) fn cost(reading: &Spending) -> String {
     let dollars = reading.metrics_total as f64 * crate::history::cloudwatch::DOLLARS_PER_METRIC;
     format!("asked CloudWatch for {} metrics (about ${dollars:.5})", reading.metrics_total)
 }

@@ -76,6 +76,9 @@ async fn metrics(State(served): State<Served>) -> Response {
         Some(s) => (s.lease.held, s.watches.len(), s.workloads.iter().map(|w| gauges(&s, w, now)).collect()),
         None => (false, 0, Vec::new()),
     };
+    for (source, spending) in served.board.statez().iter().flat_map(|s| &s.spending) {
+        served.board.metrics.spent(source, spending);
+    }
     let text = served.board.metrics.render(held, failing, &gauges);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

@@ -1,6 +1,6 @@
 //! Learning from history, off the tick: fetched in batches, newest first, fitted on threads of its own.
 
-use super::polling::{Sources, last_step, query, steps};
+use super::polling::{Sources, last_step, query, settled, steps};
 use crate::clock::Clock;
 use crate::history::backfill::{Track, fill};
 use crate::history::{HistorySource, Query};
@@ -74,6 +74,8 @@ struct Pupil {
     task: usize,
     track: Track,
     error: Option<String>,
+    /// The last instant whose sample will not come any more if it isn't there.
+    until: Time,
 }
 
 async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration, tasks: Vec<Task>) -> Vec<Learned> {
@@ -87,25 +89,25 @@ async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration,
                 Ok(text) => (text, None),
                 Err(problem) => (String::new(), Some(problem.to_string())),
             };
-            pupils.push(Pupil { task, track: Track::new(Query { id, text }, step, span), error });
+            pupils.push(Pupil { task, track: Track::new(Query { id, text }, step, span), error, until: to });
         }
     }
     let names: Vec<&str> = tasks.iter().flat_map(|t| &t.policy.metrics).map(|m| m.source.as_str()).collect();
     for (name, source) in sources {
         let mine: Vec<usize> = (0..pupils.len()).filter(|i| names[*i] == name && pupils[*i].error.is_none()).collect();
-        fetch(source.as_ref(), &mut pupils, &mine, to).await;
+        fetch(source.as_ref(), &mut pupils, &mine, to, step).await;
     }
-    let mut per_task: Vec<Vec<(Track, Option<String>)>> = tasks.iter().map(|_| Vec::new()).collect();
+    let mut per_task: Vec<Vec<(Track, Option<String>, Time)>> = tasks.iter().map(|_| Vec::new()).collect();
     for pupil in pupils {
-        per_task[pupil.task].push((pupil.track, pupil.error));
+        per_task[pupil.task].push((pupil.track, pupil.error, pupil.until));
     }
     let mut done = Vec::with_capacity(tasks.len());
     for (task, tracks) in tasks.into_iter().zip(per_task) {
-        let failed = tracks.iter().find_map(|(t, e)| e.clone().filter(|_| t.points().is_empty()));
+        let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
         let (workload, edition) = (task.workload.clone(), task.edition);
         let lessons = match failed {
             Some(error) => Err(error),
-            None => tokio::task::spawn_blocking(move || fit(&task.policy, tracks, to, step))
+            None => tokio::task::spawn_blocking(move || fit(&task.policy, tracks, step))
                 .await
                 .map_err(|e| format!("learning failed: {e}")),
         };
@@ -114,7 +116,7 @@ async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration,
     done
 }
 
-async fn fetch(source: &dyn HistorySource, pupils: &mut [Pupil], mine: &[usize], to: Time) {
+async fn fetch(source: &dyn HistorySource, pupils: &mut [Pupil], mine: &[usize], to: Time, step: Step) {
     if mine.is_empty() {
         return;
     }
@@ -122,12 +124,14 @@ async fn fetch(source: &dyn HistorySource, pupils: &mut [Pupil], mine: &[usize],
     let filled = fill(source, &mut tracks, to, ROUNDS, &mut |_| {}).await;
     for ((i, track), filled) in mine.iter().zip(tracks).zip(filled) {
         pupils[*i].error = filled.error.map(|e| e.to_string());
+        let newest = track.points().last().map(|p| p.0);
+        pupils[*i].until = settled(newest, to, step, source.settling(&track.query().text));
         pupils[*i].track = track;
     }
 }
 
-fn fit(policy: &Policy, tracks: Vec<(Track, Option<String>)>, to: Time, step: Step) -> Vec<Lesson> {
-    let lesson = |(metric, (track, _)): (&crate::policy::LoadMetric, (Track, Option<String>))| {
+fn fit(policy: &Policy, tracks: Vec<(Track, Option<String>, Time)>, step: Step) -> Vec<Lesson> {
+    let lesson = |(metric, (track, _, to)): (&crate::policy::LoadMetric, (Track, Option<String>, Time))| {
         let next = to + step.duration();
         let history = match track.points().first() {
             Some((first, _)) => {

@@ -44,6 +44,8 @@ pub struct Fed {
     pub from: Time,
     /// What the source said.
     pub source: SourceState,
+    /// How late the source's samples are.
+    pub settling: Duration,
 }
 
 /// The last instant of the grid at or before `now`.
@@ -76,7 +78,15 @@ pub async fn poll(
     let queries = wanted.iter().enumerate().map(|(i, w)| Query { id: i.to_string(), text: w.query.clone() }).collect();
     let request = Request { queries, from, to, step };
     match tokio::time::timeout(deadline, source.fetch(&request)).await {
-        Ok(answers) => wanted.into_iter().zip(answers).map(|(w, a)| feed(w, a, to, step)).collect(),
+        Ok(answers) => {
+            let late = |w: &Wanted| source.settling(&w.query);
+            wanted
+                .into_iter()
+                .zip(answers)
+                .map(|(w, a)| (late(&w), w, a))
+                .map(|(l, w, a)| feed(w, a, to, step, l))
+                .collect()
+        }
         Err(_) => {
             let error = format!("source {}: no answer within {} s", source.name(), deadline.as_secs());
             let failing = SourceState::Failing { error };
@@ -87,11 +97,13 @@ pub async fn poll(
 
 impl Wanted {
     fn fed(self, samples: Vec<Sample>, source: SourceState) -> Fed {
-        Fed { workload: self.workload, metric: self.metric, from: self.from, samples, source }
+        let settling = Duration::ZERO;
+        Fed { workload: self.workload, metric: self.metric, from: self.from, samples, source, settling }
     }
 }
 
-fn feed(wanted: Wanted, answer: Answer, to: Time, step: Step) -> Fed {
+/// `settling`: how late the source is. What may still come is not missing yet: it is asked for again.
+fn feed(wanted: Wanted, answer: Answer, to: Time, step: Step, settling: Duration) -> Fed {
     let points = match answer.points {
         Ok(points) => points,
         Err(SourceError::Unavailable(p) | SourceError::Refused(p) | SourceError::Malformed(p)) => {
@@ -100,10 +112,17 @@ fn feed(wanted: Wanted, answer: Answer, to: Time, step: Step) -> Fed {
         }
     };
     let newest = points.iter().map(|p| p.0).filter(|t| *t <= to).max();
-    let fresh = newest.is_some_and(|t| to.since(t) < step.times(STALE_STEPS));
+    let fresh = newest.is_some_and(|t| to.since(t) < step.times(STALE_STEPS) + settling);
     let source = if fresh { SourceState::Fresh } else { SourceState::Stale };
-    let samples = steps(&points, wanted.from, to, step);
-    wanted.fed(samples, source)
+    let samples = steps(&points, wanted.from, settled(newest, to, step, settling), step);
+    Fed { settling, ..wanted.fed(samples, source) }
+}
+
+/// The last instant whose sample will not come any more if it isn't there: that of the newest sample, or the last one
+/// that is older than the source is late.
+pub fn settled(newest: Option<Time>, to: Time, step: Step, settling: Duration) -> Time {
+    let late = to - step.times(usize::try_from(settling.as_secs().div_ceil(u64::from(step.secs()))).unwrap_or(0));
+    newest.map_or(late, |newest| newest.max(late)).min(to)
 }
 
 /// Points on the grid from `from` to `to`, both included. What is not there, not finite or negative is Missing.
@@ -153,9 +172,33 @@ mod tests {
             from: t(1),
         };
         let answer = |points| Answer { id: "0".into(), points: Ok(points), warnings: Vec::new() };
-        let fed = |points| feed(wanted.clone(), answer(points), t(10), Step::MINUTE).source;
+        let fed = |points| feed(wanted.clone(), answer(points), t(10), Step::MINUTE, Duration::ZERO).source;
         assert_eq!(fed(vec![(t(9), 1.0)]), SourceState::Fresh);
         assert_eq!(fed(vec![(t(7), 1.0)]), SourceState::Stale);
         assert_eq!(fed(vec![]), SourceState::Stale);
+    }
+
+    #[test]
+    fn what_a_late_source_still_withholds_is_not_missing_yet() {
+        let wanted = Wanted {
+            workload: Workload {
+                namespace: "shop".into(),
+                name: "web".into(),
+                kind: crate::policy::WorkloadKind::Deployment,
+            },
+            metric: 0,
+            query: "x".into(),
+            from: t(5),
+        };
+        let fed = |points, late| {
+            let answer = Answer { id: "0".into(), points: Ok(points), warnings: Vec::new() };
+            feed(wanted.clone(), answer, t(10), Step::MINUTE, Duration::from_secs(late))
+        };
+        let late = fed(vec![(t(5), 1.0), (t(7), 1.0)], 150);
+        assert_eq!((late.samples, late.source), (vec![Valid(1.0), Missing, Valid(1.0)], SourceState::Fresh));
+        let gone = fed(vec![(t(5), 1.0)], 120);
+        assert_eq!((gone.samples, gone.source), (vec![Valid(1.0), Missing, Missing, Missing], SourceState::Stale));
+        assert_eq!(fed(vec![(t(5), 1.0)], 0).samples.len(), 6);
+        assert_eq!(fed(Vec::new(), 3600).samples, [], "all of it may still come");
     }
 }

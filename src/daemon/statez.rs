@@ -2,11 +2,13 @@
 
 use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
+use crate::history::Spending;
 use crate::plan::{Observation, SourceState};
 use crate::policy::{Policy, Workload};
 use crate::tick::Decision;
 use crate::units::{Replicas, Step, Time};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The whole program at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Statez {
     pub watches: Vec<String>,
     /// Objects that could not be read, and what else is wrong outside of workloads.
     pub problems: Vec<String>,
+    /// What sources that are paid for have been asked, by their names in the config.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spending: BTreeMap<String, Spending>,
     /// Every workload that opted in, by namespace and name.
     pub workloads: Vec<WorkloadState>,
 }

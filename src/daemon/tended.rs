@@ -41,6 +41,8 @@ struct Feed {
     /// Samples that wait for the next tick.
     waiting: Vec<Sample>,
     source: SourceState,
+    /// How late its samples are.
+    settling: Duration,
 }
 
 /// One workload that is looked after.
@@ -168,7 +170,7 @@ impl Tended {
                 self.feeds = policy
                     .metrics
                     .iter()
-                    .map(|_| Feed { next: now, waiting: Vec::new(), source: source.clone() })
+                    .map(|_| Feed { next: now, waiting: Vec::new(), source: source.clone(), settling: Duration::ZERO })
                     .collect();
                 return None;
             }
@@ -185,6 +187,7 @@ impl Tended {
                 } else {
                     SourceState::Stale
                 },
+                settling: Duration::ZERO,
             })
             .collect();
         let capacities = policy.metrics.iter().map(|m| m.capacity_per_replica);
@@ -221,6 +224,7 @@ impl Tended {
     pub fn feed(&mut self, fed: Fed, step: Step) {
         let Some(feed) = self.feeds.get_mut(fed.metric).filter(|_| self.learning == Learning::Done) else { return };
         feed.source = fed.source;
+        feed.settling = fed.settling;
         if fed.from == feed.next {
             feed.next = feed.next + step.times(fed.samples.len());
             feed.waiting.extend(fed.samples);
@@ -248,6 +252,7 @@ impl Tended {
             samples: std::mem::take(&mut feed.waiting),
             source: feed.source.clone(),
             capacity_per_replica: metric.capacity_per_replica,
+            settling: feed.settling,
         });
         let inputs = Inputs { metrics: metrics.collect(), observation: self.sight.observation.clone() };
         let decision = tick(now, policy, &inputs, &mut self.memory);

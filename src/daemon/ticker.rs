@@ -327,6 +327,7 @@ impl Ticker {
                 .filter_map(|(w, s)| s.failing.as_ref().map(|f| format!("{}: {}", w.resource(), f.error)))
                 .collect(),
             problems: self.cluster.problems().iter().map(ToString::to_string).collect(),
+            spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
             workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),
         }
     }

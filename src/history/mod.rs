@@ -11,7 +11,7 @@ pub type Points = Vec<(Time, f64)>;
 pub mod cloudwatch;
 
 #[cfg(feature = "daemon")]
-pub use source::{Answer, HistorySource, Query, Request, SourceError};
+pub use source::{Answer, HistorySource, Query, Request, SourceError, Spending};
 
 #[cfg(feature = "daemon")]
 pub mod backfill;

@@ -3,6 +3,8 @@
 use super::Points;
 use crate::units::{Step, Time};
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One series asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,4 +60,30 @@ pub trait HistorySource: Send + Sync {
 
     /// Fetches all queries of the request, in as few calls as the source allows; one answer per query, in order.
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<Answer>>;
+
+    /// How long after an instant its sample may still be withheld because the source is not done with it. Until then
+    /// a missing newest sample is neither a gap nor stale.
+    fn settling(&self, _query: &str) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What asking costs. None: nothing.
+    fn spending(&self) -> Option<Spending> {
+        None
+    }
+}
+
+/// What a source that is paid for has been asked, and what that costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spending {
+    /// Metrics asked for in the last 60 minutes.
+    pub metrics_last_hour: u64,
+    /// Metrics asked for since the start.
+    pub metrics_total: u64,
+    /// US dollars a month at the pace of the last hour.
+    pub dollars_per_month: f64,
+    /// The cap, metrics an hour.
+    pub max_metrics_per_hour: u64,
+    /// True while the cap holds requests back: then the source's data grow stale.
+    pub capped: bool,
 }

@@ -68,7 +68,7 @@ impl Operator {
         self.policy.max_replicas = cluster.hpa.max_replicas;
         let capacity_per_replica = self.policy.metrics.first().map_or(0.0, |m| m.capacity_per_replica);
         let inputs = Inputs {
-            metrics: vec![MetricInputs { samples, source, capacity_per_replica }],
+            metrics: vec![MetricInputs { samples, source, capacity_per_replica, settling: Duration::ZERO }],
             observation: Observation {
                 at: now,
                 replicas: cluster.deployment.replicas(),

@@ -2,6 +2,7 @@
 //! workloads that opted in, names of sources in the config, and closed sets of words.
 
 use crate::actuate::Write;
+use crate::history::Spending;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -39,6 +40,11 @@ struct ReasonOf {
     namespace: String,
     name: String,
     reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceOf {
+    source: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -109,6 +115,10 @@ pub struct Metrics {
     sample_age: Family<MetricOf, Value>,
     fresh: Family<MetricOf, Gauge>,
     forecast: Family<Quantile, Value>,
+    asked_last_hour: Family<SourceOf, Gauge>,
+    asked_total: Family<SourceOf, Gauge>,
+    dollars: Family<SourceOf, Value>,
+    capped: Family<SourceOf, Gauge>,
     lease: Gauge,
     workloads: Gauge,
     watches_failing: Gauge,
@@ -133,6 +143,10 @@ impl Metrics {
             sample_age: Family::default(),
             fresh: Family::default(),
             forecast: Family::default(),
+            asked_last_hour: Family::default(),
+            asked_total: Family::default(),
+            dollars: Family::default(),
+            capped: Family::default(),
             lease: Gauge::default(),
             workloads: Gauge::default(),
             watches_failing: Gauge::default(),
@@ -177,9 +191,39 @@ impl Metrics {
             "Forecast at the lead time by quantile, in the metric's own unit",
             self.forecast.clone(),
         );
+        r.register(
+            "source_metrics_asked_last_hour",
+            "Metrics asked for in the last hour, of sources that are paid for",
+            self.asked_last_hour.clone(),
+        );
+        r.register(
+            "source_metrics_asked_since_start",
+            "Metrics asked for since the start, of sources that are paid for",
+            self.asked_total.clone(),
+        );
+        r.register(
+            "source_cost_dollars_per_month",
+            "Estimated US dollars a month at the pace of the last hour",
+            self.dollars.clone(),
+        );
+        r.register(
+            "source_capped",
+            "1 while max_metrics_per_hour holds requests back, so that samples grow stale",
+            self.capped.clone(),
+        );
         r.register("lease_held", "1 where this copy holds the lease and writes", self.lease.clone());
         r.register("workloads", "Workloads that opted in", self.workloads.clone());
         r.register("observe_watches_failing", "Watches that fail", self.watches_failing.clone());
+    }
+
+    /// Takes over what a source that is paid for has been asked.
+    pub fn spent(&self, source: &str, spending: &Spending) {
+        let of = SourceOf { source: source.to_owned() };
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.asked_last_hour.get_or_create(&of).set(whole(spending.metrics_last_hour));
+        self.asked_total.get_or_create(&of).set(whole(spending.metrics_total));
+        self.dollars.get_or_create(&of).set(spending.dollars_per_month);
+        self.capped.get_or_create(&of).set(i64::from(spending.capped));
     }
 
     /// Counts a write that was made.

@@ -144,14 +144,14 @@ impl MetricMemory {
     }
 
     /// How well the load of `now` is known.
-    pub(super) fn standing(&self, now: Time, source: &SourceState) -> Standing {
+    pub(super) fn standing(&self, now: Time, new: &MetricInputs) -> Standing {
         let Some(newest) = self.series.len().checked_sub(1) else { return Standing::Stale };
         let first = self.series.len().saturating_sub(STALE_STEPS);
         let Some(measured) = (first..=newest).rev().find(|i| self.series.get(*i).measured().is_some()) else {
             return Standing::Stale;
         };
-        let old = now.since(self.series.at(measured)) > self.series.step().times(STALE_STEPS);
-        match (source, self.series.get(newest)) {
+        let old = now.since(self.series.at(measured)) > self.series.step().times(STALE_STEPS) + new.settling;
+        match (&new.source, self.series.get(newest)) {
             _ if self.capacity.is_none() => Standing::Stale,
             (SourceState::Fresh, _) if old => Standing::Stale,
             (SourceState::Fresh, Sample::Missing) => Standing::Gap,

@@ -37,7 +37,12 @@ fn wave(minutes: usize) -> Series {
 
 fn given(sample: Sample, replicas: u32) -> Inputs {
     Inputs {
-        metrics: vec![MetricInputs { samples: vec![sample], source: SourceState::Fresh, capacity_per_replica: 10.0 }],
+        metrics: vec![MetricInputs {
+            samples: vec![sample],
+            source: SourceState::Fresh,
+            capacity_per_replica: 10.0,
+            settling: Duration::ZERO,
+        }],
         observation: look(replicas),
     }
 }
@@ -180,7 +185,7 @@ proptest! {
                 1 => SourceState::Failing { error: "x".into() },
                 _ => SourceState::Fresh,
             };
-            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity };
+            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO };
             let mut observation = look(replicas);
             observation.autoscaled = autoscaled;
             let before = memory.plan.last();

@@ -2,8 +2,8 @@
 
 use super::server::*;
 use forescale::config::CloudwatchConfig;
-use forescale::history::SourceError;
 use forescale::history::cloudwatch::CloudWatch;
+use forescale::history::{HistorySource, SourceError};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -449,7 +449,7 @@ async fn the_newest_period_is_no_drop() {
         assert!(got.iter().all(|p| p.1 == 1.0), "minute {minute}: {got:?}");
         assert!(got.len() >= 2, "what is settled is given out: {got:?}");
     }
-    let delay = source.settling_delay(alb).unwrap();
+    let delay = source.settling(alb);
     assert!((90..=180).contains(&delay.as_secs()), "{delay:?}");
     let eager = fetch(&source, &[&format!("{alb} delay 0s")], NOW + 39 * 60, NOW + 39 * 60).await;
     assert_eq!(points(&eager[0]), [(NOW + 39 * 60, 0.5)], "set to zero, it would have been a drop");

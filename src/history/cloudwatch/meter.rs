@@ -1,7 +1,7 @@
 //! What is asked for, and what it costs.
 
+use crate::history::Spending;
 use crate::units::Time;
-use serde::Serialize;
 
 /// US dollars for one metric asked for by `GetMetricData`: $0.01 for 1,000 metrics
 /// (aws.amazon.com/cloudwatch/pricing, "API requests", us-east-1; other regions differ little, and there is no free
@@ -22,21 +22,6 @@ pub struct Meter {
     since: Option<i64>,
     total: u64,
     capped: bool,
-}
-
-/// What the meter shows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Reading {
-    /// Metrics asked for in the last 60 minutes.
-    pub metrics_last_hour: u64,
-    /// Metrics asked for since the start.
-    pub metrics_total: u64,
-    /// US dollars a month at the pace of the last hour.
-    pub dollars_per_month: f64,
-    /// The cap, metrics an hour.
-    pub max_metrics_per_hour: u64,
-    /// True while the cap holds requests back: then the source's data grow stale.
-    pub capped: bool,
 }
 
 impl Meter {
@@ -77,12 +62,12 @@ impl Meter {
     }
 
     /// The present figures.
-    pub fn read(&mut self, now: Time) -> Reading {
+    pub fn read(&mut self, now: Time) -> Spending {
         self.turn(now);
         let metrics_last_hour: u64 = self.slots.iter().sum();
         let minutes = self.since.map_or(60, |since| (self.minute - since + 1).clamp(1, 60));
         let per_hour = metrics_last_hour as f64 * 60.0 / minutes as f64;
-        Reading {
+        Spending {
             metrics_last_hour,
             metrics_total: self.total,
             dollars_per_month: per_hour * HOURS_PER_MONTH * DOLLARS_PER_METRIC,

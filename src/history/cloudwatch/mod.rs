@@ -18,7 +18,7 @@ mod source;
 mod spec;
 mod stitch;
 
-pub use meter::{DOLLARS_PER_METRIC, Meter, Reading};
+pub use meter::{DOLLARS_PER_METRIC, Meter};
 pub use source::{CloudWatch, sdk_config};
 pub use spec::{Amount, Metric, Shape, Spec};
 

@@ -2,7 +2,7 @@
 
 use super::batch::{Call, pack};
 use super::client::Api;
-use super::meter::{Meter, Reading};
+use super::meter::Meter;
 use super::rules::{self, Fault, Place};
 use super::settle::{LOOK_BACK, Settling};
 use super::spec::Spec;
@@ -10,7 +10,7 @@ use super::stitch::{Gridder, Segment, segments};
 use crate::clock::Clock;
 use crate::config::CloudwatchConfig;
 use crate::error::Problem;
-use crate::history::{Answer, HistorySource, Points, Request, SourceError};
+use crate::history::{Answer, HistorySource, Points, Request, SourceError, Spending};
 use crate::units::Time;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -115,14 +115,8 @@ impl CloudWatch {
     }
 
     /// What has been asked for and what it costs.
-    pub fn meter(&self) -> Reading {
+    pub fn meter(&self) -> Spending {
         lock(&self.meter).read(self.clock.now())
-    }
-
-    /// The settling delay that holds for a query now. None: it hasn't been asked for, or can't be read.
-    pub fn settling_delay(&self, query: &str) -> Option<Duration> {
-        let spec = Spec::parse(query, "query").ok()?;
-        lock(&self.memory).settling.get(query).map(|s| s.delay(&spec))
     }
 
     async fn fetch_all(&self, request: &Request) -> Vec<Answer> {
@@ -165,6 +159,17 @@ impl HistorySource for CloudWatch {
 
     fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<Answer>> {
         Box::pin(self.fetch_all(request))
+    }
+
+    fn settling(&self, query: &str) -> Duration {
+        let Ok(spec) = Spec::parse(query, "query") else { return Duration::ZERO };
+        let delay = lock(&self.memory).settling.get(query).map(|s| s.delay(&spec));
+        // until it has been asked for: what is assumed
+        delay.unwrap_or_else(|| Settling::default().delay(&spec))
+    }
+
+    fn spending(&self) -> Option<Spending> {
+        Some(self.meter())
     }
 }
 
