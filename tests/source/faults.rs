@@ -184,3 +184,19 @@ async fn a_source_that_recovers_is_used_again() {
     assert!(ask(&source, &["x", "y"]).await.iter().all(|a| a.points.is_err()));
     assert!(ask(&source, &["x"]).await[0].points.is_ok());
 }
+
+/// In an image without any certificate a plain URL works, and an https one says what is missing.
+#[test]
+fn without_certificates() {
+    let server = Server::saying(GOOD);
+    let run = |url: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_forescale"));
+        command.args(["backtest", "--capacity-per-replica", "1", "--query", "sum(x)", "--source-url", url]);
+        command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nonexistent");
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let told = run(&server.url);
+    assert!(told.contains("expected samples in the 14d before"), "asked, and told that there are none: {told}");
+    let told = run("https://127.0.0.1:9");
+    assert!(told.contains("certificates that the machine trusts, or a CA file"), "{told}");
+}

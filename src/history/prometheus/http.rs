@@ -58,13 +58,17 @@ impl Http {
                 .connect_timeout(CONNECT_TIMEOUT.min(options.deadline))
                 .pool_idle_timeout(IDLE_TIMEOUT)
                 .no_proxy();
-            if let Some(certificates) = options.ca_certificates()? {
+            let endpoint = options.endpoint("query_range")?;
+            if endpoint.scheme() == "http" {
+                // no certificates are needed, and a small image may have none
+                client = client.tls_certs_only([]);
+            } else if let Some(certificates) = options.ca_certificates()? {
                 client = client.tls_certs_merge(certificates);
             }
             let client = client.build().map_err(|e| {
                 Problem::new("TLS", "certificates that the machine trusts, or a CA file", chain(&e.without_url()))
             })?;
-            Ok((client, options.endpoint("query_range")?))
+            Ok((client, endpoint))
         };
         let (client, endpoint) = build().map_err(|p| vec![p])?;
         let permits = Semaphore::new(options.concurrency.min(Semaphore::MAX_PERMITS));
