@@ -90,11 +90,16 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
     let worst = metrics.iter().map(|(_, s)| *s).max().unwrap_or(Standing::Fresh);
     let known = || metrics.iter().filter(|(_, s)| *s != Standing::Stale).map(|(m, _)| *m);
     let abstains = metrics.iter().filter_map(|(m, _)| m.forecast().and_then(|f| f.abstains)).next();
+    let reactive = known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max();
+    let forecast = metrics.iter().filter_map(|(m, _)| m.latest()).map(|l| l.proposal.replicas).max();
+    let relative = schedule::times(&policy.schedules, now, policy.lead_time.0)
+        .zip(forecast.max(reactive))
+        .map(|(times, replicas)| (f64::from(replicas) * times).ceil() as u32);
     Evidence {
         parts: Parts {
-            reactive: known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max(),
-            forecast: metrics.iter().filter_map(|(m, _)| m.latest()).map(|l| l.proposal.replicas).max(),
-            schedule: schedule::floor(&policy.schedules, now, policy.lead_time.0),
+            reactive,
+            forecast,
+            schedule: schedule::floor(&policy.schedules, now, policy.lead_time.0).max(relative),
             hold: None,
         },
         standing: if absent { Standing::Stale } else { worst },

@@ -122,9 +122,9 @@ pub const ANNOTATIONS: &[Annotation] = &[
     ),
     user(
         "schedule",
-        "windows, separated by `;` or line breaks: `<five cron fields> <duration> <IANA zone> min=N [max=N] [except=DATE,…]`",
+        "windows, separated by `;` or line breaks: `<five cron fields> <duration> <IANA zone> [min=N] [max=N] [xN.N] [except=DATE,…]`",
         "none",
-        "Hours with bounds of their own, on the wall clock of the zone (0 = Sunday; days are alternatives when both are restricted, as in CronJobs). Replicas for `min` are ready when the window begins. A level: nothing is missed over a restart. A beginning that the clocks skip comes when they go on; one that they repeat counts both times. `except` are local dates on which no window begins.",
+        "Hours with bounds of their own, on the wall clock of the zone (0 = Sunday; days are alternatives when both are restricted, as in CronJobs). Replicas for `min` are ready when the window begins. `x1.5` asks for that many times what the load to come needs. A level: nothing is missed over a restart. A beginning that the clocks skip comes when they go on; one that they repeat counts both times. `except` are local dates on which no window begins.",
         "0 8 * * 1-5 10h Europe/Berlin min=10 max=40",
     ),
     Annotation {

@@ -21,6 +21,8 @@ pub const WINDOWS_MAX: usize = 64;
 pub(super) const EXCEPT_MAX: usize = 64;
 /// The longest window.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(31 * 86_400);
+/// The largest factor of a relative window.
+const TIMES_MAX: f64 = 10.0;
 /// Changes of a zone's offset that one look back passes at most.
 const TRANSITIONS_MAX: usize = 16;
 
@@ -37,6 +39,8 @@ pub struct Window {
     pub min: Option<Replicas>,
     /// At most so many replicas inside. None: no bound.
     pub max: Option<Replicas>,
+    /// So many times what the load to come needs, above 1. None: not relative.
+    pub times: Option<f64>,
 }
 
 /// Reads windows, separated by `;` or line breaks. Every error says what was expected and in which window.
@@ -60,6 +64,12 @@ pub fn floor(windows: &[Window], now: Time, ahead: Duration) -> Option<Replicas>
     windows.iter().filter(|w| w.min.is_some() && w.touches(now, now + ahead)).filter_map(|w| w.min).max()
 }
 
+/// The most times what the load needs that any window asks for at some instant from `now` to `ahead` later.
+pub fn times(windows: &[Window], now: Time, ahead: Duration) -> Option<f64> {
+    let asked = windows.iter().filter(|w| w.times.is_some() && w.touches(now, now + ahead));
+    asked.filter_map(|w| w.times).max_by(f64::total_cmp)
+}
+
 /// The least upper bound of the windows that are active now. None: none bounds.
 pub fn ceiling(windows: &[Window], now: Time) -> Option<Replicas> {
     windows.iter().filter(|w| w.max.is_some() && w.touches(now, now)).filter_map(|w| w.max).min()
@@ -76,7 +86,7 @@ impl Window {
     ) -> Option<Window> {
         let zone = TimeZone::get(zone_name).ok()?;
         let length = length.clamp(Duration::from_secs(60), DURATION_MAX);
-        Some(Window { cron, length, zone, zone_name: zone_name.into(), except, min: Some(min), max: None })
+        Some(Window { cron, length, zone, zone_name: zone_name.into(), except, min: Some(min), max: None, times: None })
     }
 
     /// Whether it is active at some instant of `from..=to`.
@@ -84,8 +94,8 @@ impl Window {
         self.last_start(to).is_some_and(|start| start + self.length > from)
     }
 
-    /// Its latest beginning at or before `to`, not further back than it lasts, and a little more.
-    fn last_start(&self, to: Time) -> Option<Time> {
+    /// Its latest beginning at or before `to`. None: none, or further back than it lasts.
+    pub fn last_start(&self, to: Time) -> Option<Time> {
         let mut end = to.secs();
         for _ in 0..TRANSITIONS_MAX {
             let stamp = Timestamp::from_second(end).ok()?;
@@ -128,7 +138,7 @@ impl FromStr for Window {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Window, String> {
-        const FORM: &str = "<five cron fields> <duration> <IANA zone> min=N [max=N] [except=DATE,…]";
+        const FORM: &str = "<five cron fields> <duration> <IANA zone> [min=N] [max=N] [xN.N] [except=DATE,…]";
         let tokens: Vec<&str> = text.split_whitespace().collect();
         let fields = if tokens.first().is_some_and(|t| t.starts_with('@')) { 1 } else { 5 };
         let [length, zone_name, bounds @ ..] = tokens.get(fields..).unwrap_or_default() else {
@@ -140,8 +150,16 @@ impl FromStr for Window {
             .filter(|d| (Duration::from_secs(60)..=DURATION_MAX).contains(d))
             .ok_or_else(|| format!("a duration from 1m to {} after the cron fields", duration::format(DURATION_MAX)))?;
         let zone = TimeZone::get(zone_name).map_err(|_| "an IANA time zone after the duration".to_string())?;
-        let mut window =
-            Window { cron, length, zone, zone_name: zone_name.to_string(), except: Vec::new(), min: None, max: None };
+        let mut window = Window {
+            cron,
+            length,
+            zone,
+            zone_name: zone_name.to_string(),
+            except: Vec::new(),
+            min: None,
+            max: None,
+            times: None,
+        };
         for bound in bounds {
             let replicas = |text: &str| {
                 let count = text.parse().ok().filter(|n| (1..=MAX_REPLICAS).contains(n));
@@ -157,11 +175,17 @@ impl FromStr for Window {
                         .filter(|d| d.len() <= EXCEPT_MAX)
                         .ok_or_else(|| format!("except= with up to {EXCEPT_MAX} dates such as 2026-12-25"))?;
                 }
+                None if bound.starts_with('x') => {
+                    let times = bound[1..].parse().ok().filter(|t| *t > 1.0 && *t <= TIMES_MAX);
+                    window.times = Some(
+                        times.ok_or_else(|| format!("x and a factor above 1, at most {TIMES_MAX}, such as x1.5"))?,
+                    );
+                }
                 _ => return Err(FORM.into()),
             }
         }
         match (window.min, window.max) {
-            (None, None) => Err("min= or max=".into()),
+            (None, None) if window.times.is_none() => Err("min=, max= or x1.5".into()),
             (Some(min), Some(max)) if min > max => Err(format!("min= of at most max=, which is {max}")),
             _ => Ok(window),
         }
@@ -176,6 +200,9 @@ impl fmt::Display for Window {
         }
         if let Some(max) = self.max {
             write!(f, " max={max}")?;
+        }
+        if let Some(times) = self.times {
+            write!(f, " x{times}")?;
         }
         for (i, date) in self.except.iter().enumerate() {
             write!(f, "{}{date}", if i == 0 { " except=" } else { "," })?;

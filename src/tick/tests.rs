@@ -143,6 +143,26 @@ fn observation_at_ceiling(policy: &Policy) {
     assert_eq!((plan.replicas, plan.reason), (3, Reason::MaxReplicas));
 }
 
+#[test]
+fn a_relative_window_multiplies_what_the_load_to_come_needs() {
+    let mut policy = policy(1);
+    policy.schedules = vec!["0 0 2 1 * 1h UTC x1.5".parse().unwrap()];
+    let (history, mut memory) = (wave(1430), None);
+    let plain: Vec<u32> = [false, true]
+        .iter()
+        .map(|scheduled| {
+            let policy =
+                Policy { schedules: if *scheduled { policy.schedules.clone() } else { vec![] }, ..policy.clone() };
+            let memory = memory.insert(Memory::new(vec![MetricMemory::learn(&history, &policy, 10.0)]));
+            let decision = tick(minute(1445), &policy, &given(Sample::Valid(150.0), 20), memory);
+            let needed = decision.evidence.parts.forecast.max(decision.evidence.parts.reactive).unwrap();
+            assert_eq!(decision.evidence.parts.schedule, scheduled.then_some((f64::from(needed) * 1.5).ceil() as u32));
+            decision.plan.replicas
+        })
+        .collect();
+    assert!(plain[1] > plain[0], "{plain:?}");
+}
+
 fn any_float() -> impl Strategy<Value = f64> {
     prop_oneof![
         5 => 0.0..500.0f64,

@@ -47,7 +47,7 @@ impl Resolver<'_> {
     fn no_load(&self, autoscaler: Option<&AutoscalerView>) -> Problem {
         let (at, found) = match autoscaler {
             Some(autoscaler) => (format!("{} of {}", title(autoscaler), self.at), "no metric"),
-            None => (self.at.clone(), "neither an autoscaler nor a query"),
+            None => (self.at.clone(), "no query, and no autoscaler whose scaleTargetRef names it"),
         };
         Problem::new(at, "a metric that is a load", found).help(format!(
             "add {PREFIX}load-query with {PREFIX}capacity-per-replica (or {PREFIX}schedule for fixed hours alone)"

@@ -381,7 +381,7 @@ fn messages() {
                 vec![],
             ),
             format!(
-                "{web}: expected a metric that is a load; found neither an autoscaler nor a query; add forescale.dev/load-query with forescale.dev/capacity-per-replica (or forescale.dev/schedule for fixed hours alone)"
+                "{web}: expected a metric that is a load; found no query, and no autoscaler whose scaleTargetRef names it; add forescale.dev/load-query with forescale.dev/capacity-per-replica (or forescale.dev/schedule for fixed hours alone)"
             ),
         ),
         (

@@ -45,6 +45,13 @@ fn the_floor_looks_ahead_and_takes_the_most() {
 }
 
 #[test]
+fn the_largest_factor_holds() {
+    let windows = parse("0 8 * * * 1h UTC x1.5; 30 8 * * * 1h UTC x2 min=4").unwrap();
+    let at = |time: &str| times(&windows, at(&format!("2026-11-24T{time}Z")), Duration::from_secs(60));
+    assert_eq!((at("07:58:00"), at("07:59:00"), at("08:29:00"), at("09:30:00")), (None, Some(1.5), Some(2.0), None));
+}
+
+#[test]
 fn excluded_dates_begin_no_window() {
     let w = window("0 20 * * * 8h Europe/Berlin min=3 except=2026-12-24,2026-12-25");
     assert!(active(&w, "2026-12-24T02:00:00+01:00"), "began on the 23rd");
@@ -162,13 +169,14 @@ fn a_window_keeps_its_civil_hours_over_a_year_in_every_zone() {
 fn messages() {
     for (text, message) in [
         ("", "1 to 64 windows"),
-        ("0 8 * * 1-5", "<five cron fields> <duration> <IANA zone> min=N [max=N] [except=DATE,…] in window 1"),
+        ("0 8 * * 1-5", "<five cron fields> <duration> <IANA zone> [min=N] [max=N] [xN.N] [except=DATE,…] in window 1"),
         ("0 8 * * 7 1h UTC min=1", "a day of week (0 is Sunday) from 0 to 6, as *, N, A-B, */S or A-B/S in window 1"),
         ("0 8 * * 1 40d UTC min=1", "a duration from 1m to 31d after the cron fields in window 1"),
         ("0 8 * * 1 1h Mars min=1", "an IANA time zone after the duration in window 1"),
-        ("0 8 * * 1 1h UTC", "min= or max= in window 1"),
+        ("0 8 * * 1 1h UTC", "min=, max= or x1.5 in window 1"),
         ("@daily 1h UTC min=1; @daily 1h UTC min=0", "a whole number of replicas from 1 to 100000 in window 2"),
         ("@daily 1h UTC min=5 max=4", "min= of at most max=, which is 4 in window 1"),
+        ("@daily 1h UTC x0.5", "x and a factor above 1, at most 10, such as x1.5 in window 1"),
         ("@daily 1h UTC min=5 except=Monday", "except= with up to 64 dates such as 2026-12-25 in window 1"),
     ] {
         assert_eq!(parse(text).unwrap_err(), [message], "{text}");
@@ -177,7 +185,11 @@ fn messages() {
 
 #[test]
 fn a_window_survives_its_text() {
-    for text in ["0 8 * * 1-5 10h Europe/Berlin min=10 max=40 except=2026-12-25,2026-12-26", "@daily 90m UTC max=3"] {
+    for text in [
+        "0 8 * * 1-5 10h Europe/Berlin min=10 max=40 except=2026-12-25,2026-12-26",
+        "@daily 90m UTC max=3",
+        "@hourly 5m UTC x1.5",
+    ] {
         let w = window(text);
         assert_eq!(w.to_string(), text);
         let json = serde_json::to_string(&w).unwrap();
