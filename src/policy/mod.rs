@@ -1,6 +1,7 @@
 //! What the user asked for, typed and validated: annotations, schedules, and the metric the workload already scales on.
 
 pub mod annotations;
+mod cloudwatch;
 mod cron;
 pub mod import;
 mod load;

@@ -164,8 +164,10 @@ impl HistorySource for CloudWatch {
     fn settling(&self, query: &str) -> Duration {
         let Ok(spec) = Spec::parse(query, "query") else { return Duration::ZERO };
         let delay = lock(&self.memory).settling.get(query).map(|s| s.delay(&spec));
-        // until it has been asked for: what is assumed
-        delay.unwrap_or_else(|| Settling::default().delay(&spec))
+        // until it has been asked for: what is assumed; a period beyond a minute is only known when it is over
+        let period = u64::from(spec.period_seconds());
+        let delay = delay.unwrap_or_else(|| Settling::default().delay(&spec));
+        delay + Duration::from_secs(if period > 60 { period } else { 0 })
     }
 
     fn spending(&self) -> Option<Spending> {

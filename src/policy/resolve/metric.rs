@@ -4,6 +4,7 @@ use super::{Resolver, title};
 use crate::config::{SourceConfig, SourceKind, Template, pod_names, unknown_source};
 use crate::error::Problem;
 use crate::policy::annotations::PREFIX;
+use crate::policy::cloudwatch::{self, CloudwatchLoad};
 use crate::policy::{
     AutoscalerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, WorkloadKind, load,
 };
@@ -117,14 +118,15 @@ impl Resolver<'_> {
         }
     }
 
-    /// A load that nothing speaks against.
+    /// A load that nothing speaks against. A metric spec is judged where its language is read.
     fn load(&mut self, at: &str, source: String, query: String, capacity: f64) -> Result<LoadMetric, Problem> {
-        if let Some(reason) = load::refusal(&query) {
+        let promql = self.config.sources.get(&source).is_none_or(|s| matches!(s.kind, SourceKind::Prometheus(_)));
+        if let Some(reason) = load::refusal(&query).filter(|_| promql) {
             let expected = "a load: a sum offered from outside, such as requests/s or total cores";
             return Err(Problem::new(at, expected, format!("{reason}, which falls when replicas are added: {query}"))
                 .help("give the sum, and the capacity of one replica"));
         }
-        if load::hides_missing(&query) {
+        if promql && load::hides_missing(&query) {
             self.note(at, "`or vector(0)` makes missing samples read as zero: without it, a gap is seen as a gap");
         }
         if !(capacity.is_finite() && capacity > 0.0) {
@@ -211,6 +213,9 @@ impl Resolver<'_> {
             }
         };
         let Some(template) = self.config.queries.metrics.get(metric) else {
+            if let Some(load) = cloudwatch::external(at, metric, labels, capacity) {
+                return self.in_cloudwatch(at, load?);
+            }
             let expected =
                 format!("a query template for metric {metric} in the config (an HPA doesn't say its adapter's query)");
             let help = format!(
@@ -259,13 +264,22 @@ impl Resolver<'_> {
         match trigger.kind.as_str() {
             "prometheus" => {}
             "cpu" => return self.cpu_trigger(at, trigger),
+            "aws-cloudwatch" | "aws-sqs-queue" if trigger.metric_type.as_deref() == Some("Value") => {
+                return Err(whole_target(at));
+            }
+            "aws-cloudwatch" => return self.in_cloudwatch(at, cloudwatch::aws_cloudwatch(at, &trigger.metadata)?),
+            "aws-sqs-queue" => return self.in_cloudwatch(at, cloudwatch::aws_sqs_queue(at, &trigger.metadata)?),
             "cron" => {
                 return Err(Problem::new(at, "a trigger whose metric is a load", "cron: hours, not load")
                     .help("KEDA goes on applying it; `forescale import` turns it into a schedule"));
             }
             kind => {
-                return Err(Problem::new(at, "a trigger whose metric is a load (prometheus, cpu)", kind)
-                    .help(format!("KEDA goes on looking at it; {PREFIX}load-query can give its load")));
+                return Err(Problem::new(
+                    at,
+                    "a trigger whose metric is a load (prometheus, cpu, aws-cloudwatch, aws-sqs-queue)",
+                    kind,
+                )
+                .help(format!("KEDA goes on looking at it; {PREFIX}load-query can give its load")));
             }
         }
         let of = |key: &str| {
@@ -298,6 +312,37 @@ impl Resolver<'_> {
         let target =
             target.ok_or_else(|| Problem::new(format!("{at}: metadata.value"), "a percentage or cores", value))?;
         self.cpu(at, "cpu", trigger.metadata.get("containerName").map(String::as_str), target)
+    }
+
+    /// A load of CloudWatch, from the configured source of its region.
+    fn in_cloudwatch(&mut self, at: &str, load: CloudwatchLoad) -> Result<LoadMetric, Problem> {
+        let region_of = |source: &SourceConfig| match &source.kind {
+            SourceKind::Cloudwatch(cloudwatch) => Some(cloudwatch.region.clone()),
+            SourceKind::Prometheus(_) => None,
+        };
+        // a source without a region takes that of its pod, which is the cluster's
+        let fits = |source: &SourceConfig| {
+            region_of(source).is_some_and(|own| own.is_none() || load.region.is_none() || own == load.region)
+        };
+        let sources = &self.config.sources;
+        let chosen =
+            self.annotations.source.as_ref().filter(|name| sources.get(*name).is_some_and(&fits)).map(String::as_str);
+        let exact = || sources.iter().find(|(_, s)| region_of(s).is_some_and(|r| r.is_some() && r == load.region));
+        let any = || sources.iter().find(|(_, s)| fits(s));
+        let found = chosen.or_else(|| exact().or_else(any).map(|(name, _)| name.as_str())).map(str::to_owned);
+        let Some(source) = found else {
+            let region = load.region.as_deref().unwrap_or("its region");
+            return Err(Problem::new(at, format!("a source of kind cloudwatch in {region} in the config"), "none")
+                .help(format!("add [sources.aws] with kind = \"cloudwatch\" and region = \"{region}\"")));
+        };
+        if load.backlog {
+            self.note(
+                at,
+                "the load is a backlog, which falls as replicas are added; what is sent to the queue foretells better: \
+                 give load-query and capacity-per-replica",
+            );
+        }
+        self.load(at, source, load.query, load.capacity)
     }
 
     /// The configured source behind an address; others aren't asked, whoever names them.
