@@ -1,45 +1,72 @@
-//! Online aggregation: which expert to believe, per horizon and quantile level.
+//! Online aggregation: which member to believe, per horizon and quantile level.
 //!
 //! Bernstein online aggregation (Wintenberger, "Optimal learning with Bernstein online aggregation", Machine Learning
 //! 2017) on the pinball loss linearised at the aggregate, in the form of the R package `opera` (Gaillard and Goude), with
-//! sleeping experts (Freund et al., 1997), exponential forgetting, and fixed share (Herbster and Warmuth, 1998).
+//! sleeping experts (Freund et al., 1997), exponential forgetting, and fixed share (Herbster and Warmuth, 1998). Evidence
+//! is pooled over neighbouring levels, since outcomes beyond the highest ones are rare (after Ziel, "Smoothed Bernstein
+//! online aggregation", 2021).
 
-/// Weights of the members at one horizon and one level.
+use super::LEVELS;
+
+const Q: usize = LEVELS.len();
+/// Regrets count so many times what the theory's safe rate gives: measured, on outcomes as dependent as these.
+const PACE: f32 = 2.0;
+/// Share of the weight that is spread evenly.
+const SHARE: f32 = 0.002;
+/// Evidence of a level counts this much at the next one.
+const POOL: f32 = 0.5;
+
+/// Weights of the members at one horizon and all levels.
 #[derive(Debug, Clone)]
-pub struct Boa {
+pub struct Mixture {
+    members: usize,
+    levels: Vec<Boa>,
+    pool: [[f32; Q]; Q],
+    keep: f32,
+}
+
+/// Evidence at one level.
+#[derive(Debug, Clone)]
+struct Boa {
     /// Regret against each member, with the second-order correction.
     regret: Vec<f32>,
     /// Sum of squared instantaneous regrets.
     square: Vec<f32>,
     /// Largest of them.
     most: Vec<f32>,
+    logs: Vec<f32>,
     weights: Vec<f32>,
-    keep: f32,
-    share: f32,
 }
 
-impl Boa {
-    /// Equal weights. The past's influence halves in `half_life` rounds; `share` of the weight is spread evenly each round.
-    pub fn new(members: usize, half_life: f64, share: f32) -> Self {
-        Boa {
-            regret: vec![0.0; members],
-            square: vec![0.0; members],
-            most: vec![0.0; members],
+impl Mixture {
+    /// Equal weights. The past's influence halves in `half_life` rounds.
+    pub fn new(members: usize, half_life: f64) -> Self {
+        let zero = vec![0.0; members];
+        let boa = Boa {
+            regret: zero.clone(),
+            square: zero.clone(),
+            most: zero.clone(),
+            logs: zero,
             weights: vec![1.0 / members.max(1) as f32; members],
-            keep: 0.5f64.powf(1.0 / half_life.max(1.0)) as f32,
-            share,
+        };
+        let mut pool = [[0.0; Q]; Q];
+        for (l, row) in pool.iter_mut().enumerate() {
+            row.iter_mut().enumerate().for_each(|(j, p)| *p = POOL.powi(i32::try_from(l.abs_diff(j)).unwrap_or(99)));
+            let mass: f32 = row.iter().sum();
+            row.iter_mut().for_each(|p| *p /= mass);
         }
+        Mixture { members, levels: vec![boa; Q], pool, keep: 0.5f64.powf(1.0 / half_life.max(1.0)) as f32 }
     }
 
-    /// The weights: not negative, of sum 1.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    /// The weights at one level: not negative, of sum 1.
+    pub fn weights(&self, level: usize) -> &[f32] {
+        &self.levels[level].weights
     }
 
-    /// The aggregate of the members that are awake (finite); `fallback` if none is.
-    pub fn mix(&self, values: &[f32], fallback: f32) -> f32 {
+    /// The aggregate at one level of the members that are awake (finite); `fallback` if none is.
+    pub fn mix(&self, level: usize, values: &[f32], fallback: f32) -> f32 {
         let (mut sum, mut mass) = (0.0, 0.0);
-        for (w, v) in self.weights.iter().zip(values) {
+        for (w, v) in self.levels[level].weights.iter().zip(values) {
             if v.is_finite() {
                 sum += w * v;
                 mass += w;
@@ -48,43 +75,88 @@ impl Boa {
         if mass > 1e-12 { sum / mass } else { fallback }
     }
 
-    /// Feeds back one outcome: `values` are the members' quantiles at the time, `mixed` the aggregate of them, all in the
-    /// same unit of about 1.
-    pub fn learn(&mut self, values: &[f32], mixed: f32, target: f32, level: f32) {
+    /// Feeds back one outcome at level number `l`: `values` are the members' quantiles at the time, `mixed` the aggregate
+    /// of them, all in the same unit of about 1. Call [`Mixture::weigh`] when all levels are fed.
+    pub fn learn(&mut self, l: usize, values: &[f32], mixed: f32, target: f32, level: f32) {
         let gradient = if target < mixed { 1.0 - level } else { -level };
-        let members = self.weights.len();
-        let log_members = (members as f32).ln();
-        let mut total = 0.0;
-        let mut best = f32::NEG_INFINITY;
-        for k in 0..members {
-            self.regret[k] *= self.keep;
-            self.square[k] *= self.keep;
-            self.most[k] *= self.keep;
-            let r = if values[k].is_finite() { (gradient * (mixed - values[k])).clamp(-20.0, 20.0) } else { 0.0 };
-            let size = r.abs();
-            self.most[k] = self.most[k].max(size);
-            self.square[k] += r * r;
-            let rate = rate(self.most[k], self.square[k], log_members);
-            let big = if rate * r > 0.5 { self.most[k] } else { 0.0 };
-            self.regret[k] += 0.5 * (r - rate * r * r + big);
-            let log_weight = rate.max(1e-20).ln() + rate * self.regret[k];
-            self.weights[k] = log_weight;
-            best = best.max(log_weight);
+        let log_members = (self.members as f32).ln();
+        let boa = &mut self.levels[l];
+        let state = boa.regret.iter_mut().zip(&mut boa.square).zip(&mut boa.most).zip(&mut boa.logs);
+        for ((((regret, square), most), log), value) in state.zip(values) {
+            *regret *= self.keep;
+            *square *= self.keep;
+            *most *= self.keep;
+            let r = if value.is_finite() { (gradient * (mixed - value)).clamp(-20.0, 20.0) } else { 0.0 };
+            *most = most.max(r.abs());
+            *square += r * r;
+            let rate = if *most <= 0.0 { 1.0 } else { (0.5 / *most).min((log_members / square.max(1e-20)).sqrt()) };
+            let big = if rate * r > 0.5 { *most } else { 0.0 };
+            *regret += 0.5 * (r - rate * r * r + big);
+            *log = rate.max(1e-20).ln() + PACE * rate * *regret;
         }
-        for w in &mut self.weights {
-            *w = (*w - best).exp();
-            total += *w;
-        }
-        let even = self.share / members as f32;
-        for w in &mut self.weights {
-            *w = *w / total * (1.0 - self.share) + even;
+    }
+
+    /// Sets the weights from the evidence at all levels: geometric mean of own and neighbours' weights, then fixed share.
+    pub fn weigh(&mut self) {
+        let even = SHARE / self.members as f32;
+        for l in 0..Q {
+            let mut weights = std::mem::take(&mut self.levels[l].weights);
+            weights.fill(0.0);
+            for (share, boa) in self.pool[l].iter().zip(&self.levels) {
+                weights.iter_mut().zip(&boa.logs).for_each(|(w, log)| *w += share * log);
+            }
+            let best = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            weights.iter_mut().for_each(|w| *w = (*w - best).exp());
+            let total: f32 = weights.iter().sum();
+            weights.iter_mut().for_each(|w| *w = *w / total * (1.0 - SHARE) + even);
+            self.levels[l].weights = weights;
         }
     }
 }
 
-fn rate(most: f32, square: f32, log_members: f32) -> f32 {
-    if most <= 0.0 {
-        return 1.0;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_round_by_hand() {
+        // level 0.5, two members at 1 and 3, aggregate 2, outcome 1: gradient 0.5, regrets 0.5 and -0.5
+        let mut mixture = Mixture::new(2, f64::INFINITY);
+        mixture.learn(0, &[1.0, 3.0], 2.0, 1.0, 0.5);
+        let boa = &mixture.levels[0];
+        assert_eq!((boa.most[0], boa.square[0]), (0.5, 0.25));
+        // rate = min(0.5 / 0.5, sqrt(ln 2 / 0.25)) = 1; regret = (0.5 - 0.25) / 2 and (-0.5 - 0.25) / 2
+        assert_eq!((boa.regret[0], boa.regret[1]), (0.125, -0.375));
+        assert_eq!((boa.logs[0], boa.logs[1]), (0.25, -0.75));
+        // pooled over 9 levels of which the others know nothing, the first has share 1 / (1 + 1/2 + ... + 1/256)
+        mixture.weigh();
+        let share = 1.0 / (2.0 - 1.0 / 256.0);
+        let odds = (share * 1.0f32).exp();
+        let expected = odds / (1.0 + odds) * (1.0 - SHARE) + SHARE / 2.0;
+        assert!((mixture.weights(0)[0] - expected).abs() < 1e-6, "{} {expected}", mixture.weights(0)[0]);
     }
-    (0.5 / most).min((log_members / square.max(1e-20)).sqrt())
+
+    #[test]
+    fn sleepers_keep_their_evidence_and_are_left_out() {
+        let mut mixture = Mixture::new(2, 100.0);
+        mixture.learn(0, &[1.0, f32::NAN], 1.5, 1.0, 0.5);
+        assert_eq!(mixture.levels[0].regret[1], 0.0);
+        assert_eq!(mixture.mix(0, &[f32::NAN, 4.0], 9.0), 4.0);
+        assert_eq!(mixture.mix(0, &[f32::NAN, f32::NAN], 9.0), 9.0);
+    }
+
+    #[test]
+    fn the_better_member_wins() {
+        let mut mixture = Mixture::new(3, 1000.0);
+        for i in 0..500 {
+            let target = 1.0 + 0.1 * (i % 7) as f32;
+            let values = [1.6, 3.0, 0.2];
+            for (l, level) in LEVELS.iter().enumerate() {
+                let mixed = mixture.mix(l, &values, 0.0);
+                mixture.learn(l, &values, mixed, target, *level as f32);
+            }
+            mixture.weigh();
+        }
+        assert!(mixture.weights(5)[0] > 0.9, "{:?}", mixture.weights(5));
+    }
 }

@@ -55,7 +55,7 @@ impl Fitted {
         self.bank.learn(z, self.past.now_valid(), slot);
         let newest = self.past.newest_top();
         if let Some(start) = newest {
-            if self.past.is_clean(start) {
+            if self.past.is_clean(start) && self.past.peak() > 0.0 {
                 let top = self.past.recent_top(self.past.window());
                 self.windows.iter_mut().for_each(|w| w.learn(&self.past, start, top));
             }
@@ -73,7 +73,32 @@ impl Fitted {
         }
         self.forecast.origin = at;
         let cold = self.past.valid_seen() < self.task.step.cover(super::COLD_START);
-        self.forecast.abstains = cold.then_some(Abstention::ColdStart);
+        self.forecast.abstains = if cold { Some(Abstention::ColdStart) } else { self.gate() };
+    }
+
+    /// Abstains while the last days' forecasts lost by more than 10 % to seasonal naive or to reacting, on average over the
+    /// horizons; comes back when they lose by less than 2 %.
+    fn gate(&self) -> Option<Abstention> {
+        let scores: Vec<(f32, f32)> = self.windows.iter().filter_map(|w| w.score().relative()).collect();
+        if scores.is_empty() {
+            return None;
+        }
+        let mean = |logs: f32| (logs / scores.len() as f32).exp();
+        let naive = mean(scores.iter().map(|s| s.0.ln()).sum());
+        let reactive = mean(scores.iter().map(|s| s.1.ln()).sum());
+        let limit = |why: Abstention| if self.forecast.abstains == Some(why) { 1.02 } else { 1.1 };
+        if naive > limit(Abstention::LosesToSeasonalNaive) {
+            Some(Abstention::LosesToSeasonalNaive)
+        } else if reactive > limit(Abstention::LosesToReactive) {
+            Some(Abstention::LosesToReactive)
+        } else {
+            None
+        }
+    }
+
+    /// The horizons' forecasters.
+    pub(super) fn windows(&self) -> &[Window] {
+        &self.windows
     }
 
     /// The fan from the last observed step.

@@ -9,13 +9,19 @@
 mod combine;
 mod ensemble;
 mod experts;
+mod explain;
 mod fitted;
+mod members;
 mod past;
 mod residual;
+mod score;
 mod track;
 
 pub use experts::Expert;
+pub use explain::{Explanation, HorizonExplanation, Weight};
 pub use fitted::{Fitted, fit};
+pub use members::{Member, Spread};
+pub use score::{Coverage, pinball};
 
 use crate::units::{Step, Time};
 use serde::{Deserialize, Serialize};
@@ -91,3 +97,6 @@ pub enum Abstention {
     /// In rolling hindsight it lost to reacting.
     LosesToReactive,
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@
 //! Rzadca et al., EuroSys 2020, and of the Kubernetes VPA); quantiles take the finite-sample rank of split conformal
 //! prediction (Vovk et al., 2005).
 
+use super::LEVELS;
+
+const Q: usize = LEVELS.len();
 const BINS: usize = 128;
 /// Histograms reach from -sinh(5) to sinh(5), about 74 scale units each way, in equal steps of asinh.
 const REACH: f32 = 5.0;
@@ -17,6 +20,7 @@ pub struct Residuals {
     total: f32,
     weight: f32,
     growth: f32,
+    quantiles: [f32; Q],
 }
 
 impl Residuals {
@@ -30,7 +34,10 @@ impl Residuals {
             *bin = PRIOR * 0.5 * (-x.abs()).exp() * width;
             total += *bin;
         }
-        Residuals { bins, total, weight: 1.0, growth: 2f64.powf(1.0 / half_life.max(1.0)) as f32 }
+        let growth = 2f64.powf(1.0 / half_life.max(1.0)) as f32;
+        let mut residuals = Residuals { bins, total, weight: 1.0, growth, quantiles: [0.0; Q] };
+        residuals.refresh();
+        residuals
     }
 
     /// Counts one residual, in scale units.
@@ -50,11 +57,16 @@ impl Residuals {
         }
     }
 
-    /// Quantiles at rising levels, in scale units, written to `out`.
-    pub fn quantiles(&self, levels: &[f64], out: &mut [f32]) {
+    /// Quantiles at [`LEVELS`] as of the last refresh, in scale units.
+    pub fn quantiles(&self) -> &[f32; Q] {
+        &self.quantiles
+    }
+
+    /// Works out the quantiles anew.
+    pub fn refresh(&mut self) {
         let mut below = 0.0;
         let mut bin = 0;
-        for (level, out) in levels.iter().zip(out) {
+        for (level, out) in LEVELS.iter().zip(&mut self.quantiles) {
             let mass = ((self.total + self.weight) * *level as f32).min(self.total);
             while bin < BINS - 1 && below + self.bins[bin] < mass {
                 below += self.bins[bin];
@@ -169,7 +181,7 @@ impl Slow {
 
     /// The size.
     pub fn size(&self) -> f32 {
-        self.size.max(LEAST)
+        self.size.max(1e-9)
     }
 
     /// Learns one.

@@ -1,0 +1,161 @@
+use super::*;
+use crate::series::{Sample, Series};
+use proptest::prelude::*;
+use std::f64::consts::TAU;
+
+fn task(step_secs: u32, horizons: &[usize], window: usize) -> Task {
+    let step = Step::from_secs(step_secs).unwrap();
+    Task { step, horizons: horizons.to_vec(), window, time_zone: "UTC".into() }
+}
+
+/// A daily wave with a spike at the same minute of every hour, and a little deterministic noise.
+fn wave(i: usize, step_secs: usize) -> f64 {
+    let share = (i * step_secs % 86_400) as f64 / 86_400.0;
+    let noise = ((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1u64 << 24) as f64;
+    let spike = if i * step_secs % 3600 < step_secs { 40.0 } else { 0.0 };
+    100.0 + 60.0 * (TAU * share).sin() + 5.0 * noise + spike
+}
+
+fn walk(task: &Task, samples: &[Sample]) -> Vec<QuantileForecast> {
+    let mut fitted = fit(&Series::new(Time::from_secs(0), task.step, 1), task);
+    samples
+        .iter()
+        .enumerate()
+        .map(|(i, sample)| {
+            fitted.observe(Time::from_secs(0) + task.step.times(i), *sample);
+            fitted.predict()
+        })
+        .collect()
+}
+
+fn honest(forecast: &QuantileForecast) -> bool {
+    forecast.windows.iter().all(|w| {
+        w.values.iter().all(|v| v.is_finite() && *v >= 0.0) && w.values.windows(2).all(|pair| pair[0] <= pair[1])
+    })
+}
+
+#[test]
+fn a_regular_load_is_forecast_well_and_honestly() {
+    let task = task(300, &[1, 3, 12], 1);
+    let loads: Vec<f64> = (0..288 * 12).map(|i| wave(i, 300)).collect();
+    let samples: Vec<Sample> = loads.iter().map(|v| Sample::Valid(*v)).collect();
+    let forecasts = walk(&task, &samples);
+    for (w, horizon) in task.horizons.iter().enumerate() {
+        let scored = 288 * 8..loads.len() - 12;
+        let n = scored.len() as f64;
+        let mut hits = 0.0;
+        let mut error = 0.0;
+        for i in scored {
+            let target = loads[i + horizon];
+            hits += f64::from(u8::from(target <= forecasts[i].windows[w].at(0.95)));
+            error += (target - forecasts[i].windows[w].at(0.5)).abs() / n;
+        }
+        assert!((hits / n - 0.95).abs() < 0.02, "horizon {horizon}: coverage {}", hits / n);
+        assert!(error < 4.0, "horizon {horizon}: mean error {error} of a noise of 1.25");
+    }
+    let explained = fit(&Series::of(Time::from_secs(0), task.step, samples), &task).explain();
+    assert_eq!(
+        explained.abstains,
+        None,
+        "{:?}",
+        explained.horizons.iter().map(|h| (h.versus_seasonal_naive, h.versus_reactive)).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn the_future_changes_nothing_said_before() {
+    let task = task(300, &[1, 3, 12], 1);
+    let samples: Vec<Sample> = (0..1500).map(|i| Sample::Valid(wave(i, 300))).collect();
+    let mut corrupted = samples.clone();
+    corrupted.iter_mut().enumerate().skip(1000).for_each(|(i, s)| *s = Sample::Valid((i % 3) as f64 * 1e6));
+    let (a, b) = (walk(&task, &samples), walk(&task, &corrupted));
+    assert_eq!(a[..1000], b[..1000]);
+    assert_ne!(a[1200], b[1200]);
+}
+
+#[test]
+fn only_valid_samples_teach() {
+    let task = task(300, &[1, 12], 1);
+    let good: Vec<Sample> = (0..288 * 4).map(|i| Sample::Valid(wave(i, 300))).collect();
+    for bad in [Sample::Missing, Sample::Suspect(1e9), Sample::Censored(1e9), Sample::Event(1e9)] {
+        let mut samples = good.clone();
+        samples.extend(std::iter::repeat_n(bad, 48));
+        let after = walk(&task, &samples).pop().unwrap();
+        assert!(honest(&after) && after.windows[1].at(0.999) < 400.0, "{bad:?}: {:?}", after.windows[1]);
+    }
+}
+
+#[test]
+fn fitting_a_history_equals_observing_it() {
+    let task = task(600, &[1, 6], 1);
+    let samples: Vec<Sample> = (0..400).map(|i| Sample::Valid(wave(i, 600))).collect();
+    let fitted = fit(&Series::of(Time::from_secs(0), task.step, samples.clone()), &task);
+    assert_eq!(fitted.predict(), walk(&task, &samples).pop().unwrap());
+}
+
+#[test]
+fn a_workload_that_has_not_begun_has_nothing_to_forget() {
+    let task = task(300, &[1, 12], 1);
+    let mut samples = vec![Sample::Valid(0.0); 288 * 3];
+    samples.extend((0..288 * 3).map(|i| Sample::Valid(wave(i, 300))));
+    let forecasts = walk(&task, &samples);
+    assert!(forecasts.iter().all(honest));
+    let last = forecasts.last().unwrap();
+    assert!(last.windows[0].at(0.5) > 50.0 && last.windows[0].at(0.99) < 300.0, "{last:?}");
+}
+
+#[test]
+fn an_explanation_adds_up() {
+    let task = task(600, &[1, 6], 1);
+    let samples: Vec<Sample> = (0..144 * 4).map(|i| Sample::Valid(wave(i, 600))).collect();
+    let explained = fit(&Series::of(Time::from_secs(0), task.step, samples), &task).explain();
+    for horizon in &explained.horizons {
+        for l in 0..LEVELS.len() {
+            let sum: f32 = horizon.members.iter().map(|m| m.weights[l]).sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+        }
+        assert!(horizon.versus_seasonal_naive.is_some() && horizon.coverage[4].worst_day.is_some());
+    }
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    prop_oneof![
+        4 => (0.0..1e3f64).prop_map(Sample::Valid),
+        1 => Just(Sample::Valid(0.0)),
+        1 => (0.0..1e30f64).prop_map(Sample::Valid),
+        1 => (0.0..1e-30f64).prop_map(Sample::Valid),
+        1 => Just(Sample::Missing),
+        1 => (0.0..1e9f64).prop_map(Sample::Suspect),
+        1 => (0.0..1e9f64).prop_map(Sample::Censored),
+        1 => (0.0..1e9f64).prop_map(Sample::Event),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_samples_give_a_finite_rising_fan(
+        samples in prop::collection::vec(sample(), 1..400), step in prop::sample::select(vec![10u32, 60, 300, 3600, 86_400]),
+    ) {
+        let step = Step::from_secs(step).unwrap();
+        let mut horizons: Vec<usize> = [180, 900, 3600].map(|s| step.cover(std::time::Duration::from_secs(s))).to_vec();
+        horizons.dedup();
+        let window = step.cover(std::time::Duration::from_secs(300));
+        let task = Task { step, horizons, window, time_zone: "Europe/Berlin".into() };
+        let forecasts = walk(&task, &samples);
+        prop_assert!(forecasts.iter().all(honest));
+        prop_assert_eq!(forecasts, walk(&task, &samples));
+    }
+
+    #[test]
+    fn the_unit_of_load_does_not_matter(factor in prop::sample::select(vec![1.0 / 1024.0, 64.0, 65536.0])) {
+        let task = task(600, &[1, 6], 1);
+        let at = |f: f64| (0..500).map(|i| Sample::Valid(f * wave(i, 600))).collect::<Vec<_>>();
+        let (one, many) = (walk(&task, &at(1.0)), walk(&task, &at(factor)));
+        for (a, b) in one.iter().zip(&many).skip(300) {
+            let (a, b) = (a.windows[1].at(0.95) * factor, b.windows[1].at(0.95));
+            prop_assert!((a / b - 1.0).abs() < 0.05, "{} {}", a, b);
+        }
+    }
+}
