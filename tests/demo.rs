@@ -111,3 +111,135 @@ fn wrong_options_are_usage_errors() {
     assert_eq!(run.status.code(), Some(1));
     assert!(text(&run.stderr).contains("/nonexistent/x.csv: cannot be written"), "{}", text(&run.stderr));
 }
+
+/// The program with its page, while it runs.
+#[cfg(feature = "daemon")]
+mod page {
+    use super::text;
+    use serde_json::Value;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpStream;
+    use std::process::{Child, ChildStdout, Command, Stdio};
+
+    struct Running {
+        child: Child,
+        out: BufReader<ChildStdout>,
+        port: u16,
+    }
+
+    /// Starts it and reads its lines up to the page's address.
+    fn start(args: &[&str]) -> Running {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_forescale"))
+            .arg("demo")
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let port = loop {
+            let mut line = String::new();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "it ended without an address");
+            if let Some((_, rest)) = line.split_once("http://127.0.0.1:") {
+                break rest.split('/').next().unwrap().parse().unwrap();
+            }
+        };
+        Running { child, out, port }
+    }
+
+    fn get(port: u16, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = text(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        (head.to_lowercase(), body.to_owned())
+    }
+
+    fn json(port: u16, since: i64) -> Value {
+        serde_json::from_str(&get(port, &format!("/live.json?since={since}")).1).unwrap()
+    }
+
+    #[test]
+    fn the_page_and_its_json_are_served_and_ctrl_c_ends_with_the_table() {
+        let mut demo = start(&["--speed", "7200"]);
+        let (head, page) = get(demo.port, "/");
+        assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
+        assert!(page.contains("<title>Forescale</title>"));
+        assert!(!page.contains("https://") && !page.contains("src=\"http"), "the page asks nobody else for anything");
+        let points = |answer: &Value| answer["points"].as_array().unwrap().clone();
+        let mut all = json(demo.port, 0);
+        while points(&all).len() < 5 {
+            all = json(demo.port, 0);
+        }
+        assert_eq!(all["done"], false);
+        assert_eq!(all["accounts"].as_array().unwrap().len(), 4);
+        assert_eq!(all["subject"]["worlds"].as_array().unwrap().len(), 4);
+        for point in points(&all) {
+            assert!(point["load"].as_f64().unwrap() > 0.0 && point["ready"].as_array().unwrap().len() == 4, "{point}");
+            assert!(point["reason"].is_string() && point["floor"].as_u64().unwrap() >= 1, "{point}");
+            let band = &point["band"];
+            assert_eq!(band["at"].as_i64().unwrap() - point["at"].as_i64().unwrap(), 180_000, "one lead ahead");
+        }
+        let third = points(&all)[2]["at"].as_i64().unwrap();
+        let later = json(demo.port, third);
+        assert_eq!(points(&later)[0]["at"].as_i64().unwrap(), third + 60_000, "only what is new");
+
+        let interrupted = Command::new("kill").args(["-INT", &demo.child.id().to_string()]).status().unwrap();
+        assert!(interrupted.success());
+        let mut rest = String::new();
+        demo.out.read_to_string(&mut rest).unwrap();
+        assert!(demo.child.wait().unwrap().success());
+        assert!(rest.contains("(stopped early)") && rest.contains("Perfect oracle"), "{rest}");
+    }
+
+    #[test]
+    fn a_port_in_use_is_a_usage_error() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port().to_string();
+        let run = super::forescale(&["demo", "--port", &port, "--live-for", "5m"]);
+        assert_eq!(run.status.code(), Some(2));
+        assert!(text(&run.stderr).contains("choose another port, or 0 for any"), "{}", text(&run.stderr));
+    }
+
+    #[test]
+    fn in_a_browser_the_page_draws_and_shows_the_end() {
+        let browser = ["chromium", "chromium-browser", "google-chrome"]
+            .into_iter()
+            .find(|b| Command::new(b).arg("--version").output().is_ok_and(|o| o.status.success()));
+        let Some(browser) = browser else {
+            println!("skipped: no chromium");
+            return;
+        };
+        let mut demo = start(&["--speed", "1440", "--live-for", "6h"]);
+        let profile = tempfile::tempdir().unwrap();
+        // virtual time runs ahead while nothing is asked for, so the budget is large; the page stops asking at the end
+        let shown = Command::new(browser)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(["--enable-logging=stderr", "--virtual-time-budget=3600000", "--window-size=1280,900", "--dump-dom"])
+            .arg(format!("http://127.0.0.1:{}/", demo.port))
+            .output()
+            .unwrap();
+        let mut rest = String::new();
+        demo.out.read_to_string(&mut rest).unwrap();
+        assert!(demo.child.wait().unwrap().success());
+        let (dom, log) = (text(&shown.stdout), String::from_utf8_lossy(&shown.stderr).into_owned());
+        let complaints: Vec<&str> = log.lines().filter(|l| l.contains("CONSOLE")).collect();
+        assert!(complaints.is_empty(), "{complaints:?}");
+        assert!(dom.contains(">ended</span>"), "{dom}");
+        assert!(dom.contains("data-points=\"360\""), "both charts drew every step: {dom}");
+        let mut rows = 0;
+        for line in rest.lines().skip_while(|l| !l.contains("unserved work")).skip(1) {
+            let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect();
+            let [name, unserved, hours, actions, late] = cells[..] else { panic!("{line:?}") };
+            let row: String = [name, unserved, late, hours, actions].map(|c| format!("<td>{c}</td>")).concat();
+            assert!(dom.contains(&row), "{row} in {dom}");
+            rows += 1;
+        }
+        assert_eq!(rows, 4, "{rest}");
+    }
+}
