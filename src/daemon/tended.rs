@@ -3,7 +3,7 @@
 use super::learning::{Learned, Task};
 use super::polling::{Fed, Wanted, query};
 use super::statez::{MetricState, WorkloadState};
-use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, actions};
+use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteError, actions};
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::Sight;
@@ -307,16 +307,20 @@ impl Tended {
     }
 
     /// Notes how a write went.
-    pub fn wrote(&mut self, error: Option<String>) {
+    pub fn wrote(&mut self, error: Option<WriteError>) {
         self.writing = false;
         match &error {
             None => self.write_failures = 0,
+            // it concerns the whole cluster, not this object: what is newest is written as soon as that is over
+            Some(WriteError::Unreachable { .. } | WriteError::Fenced(_)) => {
+                self.write_after = Deadline::after(PAUSE_FIRST)
+            }
             Some(_) => {
                 self.write_failures = self.write_failures.saturating_add(1);
                 self.write_after = Deadline::after(pause(self.write_failures));
             }
         }
-        self.write_error = error;
+        self.write_error = error.map(|e| e.to_string());
     }
 
     /// For a fence: the edition of the policy, and where to look whether it still is.

@@ -86,7 +86,10 @@ impl Ticker {
                     if now >= last_polled + step.duration() + offset {
                         last_polled = last_step(now, step);
                         offset = settle + settle.mul_f64(jitter.random::<f64>() / 4.0);
-                        self.step(last_polled).await;
+                        tokio::select! {
+                            () = super::told_to_stop(&mut stop) => break,
+                            () = self.step(last_polled) => {}
+                        }
                         self.sweep();
                     } else {
                         let waking: Vec<Workload> =
@@ -265,7 +268,7 @@ impl Ticker {
             tended.outcome = Some(carried.outcome);
         }
         if matches!(acted.intent, Intent::Plan(_)) {
-            tended.wrote(acted.result.err().map(|e| e.to_string()));
+            tended.wrote(acted.result.err());
         }
     }
 
