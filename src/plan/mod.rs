@@ -6,12 +6,14 @@ mod decide;
 mod observation;
 mod pace;
 mod planner;
+mod portfolio;
 mod usual;
 
 pub use decide::{Bounds, Evidence, HOLD, PlanMemory, STABILIZATION, Standing, VALID, decide};
 pub use observation::{Observation, SourceState};
 pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
+pub use portfolio::{Candidate, Portfolio, candidates};
 pub use usual::{believed, usual_high, usual_low};
 
 use crate::units::{Replicas, Time};

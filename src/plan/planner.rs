@@ -1,5 +1,6 @@
 //! The decision layer: one proposal a step from the load so far and the forecast.
 
+use super::Portfolio;
 use crate::forecast::WindowForecast;
 use crate::series::Sample;
 use crate::units::{Replicas, Step, Time, replicas_for};
@@ -34,28 +35,27 @@ pub struct Proposal {
 /// The decision layer of one metric.
 #[derive(Debug, Clone)]
 pub struct Planner {
-    task: PlanTask,
-    last: Option<Replicas>,
-    held: std::collections::VecDeque<Replicas>,
+    last: Option<f64>,
+    portfolio: Portfolio,
 }
 
 impl Planner {
     /// A planner that has seen nothing.
     pub fn new(task: PlanTask) -> Self {
-        Planner { task, last: None, held: Default::default() }
+        Planner { last: None, portfolio: Portfolio::new(task) }
     }
 
     /// One step: the sample of `at`, the load to come from one lead on (None: the forecast abstains), and the load one
     /// replica serves now.
-    pub fn advance(&mut self, _at: Time, sample: Sample, ahead: Option<&WindowForecast>, capacity: f64) -> Proposal {
-        if let Some(load) = sample.measured() {
-            self.last = Some(replicas_for(load, capacity));
-        }
-        let ahead = ahead.map_or(0, |w| replicas_for(w.values[6], capacity));
-        self.held.push_front(ahead.max(self.last.unwrap_or(0)));
-        self.held.truncate(self.task.window);
-        let replicas =
-            self.held.iter().copied().max().unwrap_or(0).clamp(self.task.min_replicas, self.task.max_replicas);
-        Proposal { replicas, reactive: self.last }
+    pub fn advance(&mut self, at: Time, sample: Sample, ahead: Option<&WindowForecast>, capacity: f64) -> Proposal {
+        self.last = sample.measured().or(self.last);
+        let Some(load) = self.last else { return Proposal { replicas: 0, reactive: None } };
+        let replicas = self.portfolio.advance(at, load, sample.valid().is_some(), ahead, capacity);
+        Proposal { replicas, reactive: Some(replicas_for(load, capacity)) }
+    }
+
+    /// The candidates, their books and the price of a miss.
+    pub fn portfolio(&self) -> &Portfolio {
+        &self.portfolio
     }
 }

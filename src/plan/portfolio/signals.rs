@@ -1,0 +1,289 @@
+//! What candidates look at: a few numbers a step, each a load to be ready for one lead from now.
+
+use crate::forecast::{LEVELS, WindowForecast};
+use crate::units::Step;
+use std::time::Duration;
+
+/// Days that the ring of loads goes back, and one window more.
+const DAYS: usize = 7;
+/// Smoothing of the additive Holt-Winters: level and season; no trend. A day is its season.
+const HW_LEVEL: f32 = 0.05;
+/// See [`HW_LEVEL`].
+const HW_SEASON: f32 = 0.2;
+/// Holt-Winters never says more than this multiple of the largest load seen.
+const HW_CAP: f32 = 3.0;
+/// Days of the hourly forecast.
+const HOURLY_DAYS: usize = 14;
+
+/// A signal: its place in [`Signals::now`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Signal {
+    /// None: always zero.
+    None,
+    /// The load of now.
+    Load,
+    /// Forecast quantiles of the window ahead, in the order of [`LEVELS`]. Zero while the forecast abstains.
+    Quantile0,
+    /// 0.7
+    Quantile1,
+    /// 0.8
+    Quantile2,
+    /// 0.9
+    Quantile3,
+    /// 0.95
+    Quantile4,
+    /// 0.98
+    Quantile5,
+    /// 0.99
+    Quantile6,
+    /// 0.995
+    Quantile7,
+    /// 0.999
+    Quantile8,
+    /// Largest load of the window ahead yesterday.
+    Day1,
+    /// … on the last 3 days.
+    Day3,
+    /// … on the last 7 days.
+    Day7,
+    /// Additive Holt-Winters with a day's season, largest of the window ahead.
+    HoltWinters,
+    /// Largest load of the half hour that follows this time last week.
+    Week,
+    /// Hourly means of the same hour of up to 14 days: the larger of this hour and the one at hand.
+    HourlyMean,
+    /// The same of hourly maxima.
+    HourlyMax,
+    /// Largest load of the last 15 minutes.
+    Recent15,
+    /// … 30 minutes.
+    Recent30,
+    /// … hour.
+    Recent60,
+    /// … 2 hours.
+    Recent120,
+    /// … 6 hours.
+    Recent360,
+    /// … day.
+    Recent1440,
+    /// Largest load at these minutes of the last 3 hours.
+    Hour3,
+    /// … of the last 8 hours.
+    Hour8,
+    /// … of the last 24 hours.
+    Hour24,
+    /// Largest load within half an hour of the window ahead yesterday.
+    Around1,
+    /// … on the last 3 days.
+    Around3,
+    /// … on the last 7 days.
+    Around7,
+    /// Largest load at these minutes of the last 4 half hours.
+    Half4,
+    /// … of the last 16 half hours.
+    Half16,
+}
+
+/// Number of signals.
+pub const SIGNALS: usize = Signal::Half16 as usize + 1;
+
+/// The rings and states behind the signals of one metric.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    lead: usize,
+    window: usize,
+    day: usize,
+    hour: usize,
+    /// Largest load of the `window` steps up to each step, a ring.
+    maxima: Vec<f32>,
+    /// Loads of the last `window` steps, a ring.
+    loads: Vec<f32>,
+    steps: usize,
+    level: f32,
+    season: Vec<f32>,
+    top: f32,
+    /// Mean and maximum of each past hour, a ring of 14 days; the forecast for this hour and the next.
+    hours: Vec<[f32; 2]>,
+    hour_sum: f32,
+    hour_max: f32,
+    hourly: [[f32; 2]; 2],
+    /// The signals of the newest step.
+    pub(super) now: [f32; SIGNALS],
+}
+
+impl Signals {
+    /// Signals that have seen nothing. `lead` and `window` in steps.
+    pub fn new(step: Step, lead: usize, window: usize) -> Signals {
+        let day = step.per_day();
+        Signals {
+            lead,
+            window,
+            day,
+            hour: step.cover(Duration::from_secs(3600)),
+            maxima: vec![0.0; DAYS * day + step.cover(Duration::from_secs(3600)) + window],
+            loads: vec![0.0; window],
+            steps: 0,
+            level: 0.0,
+            season: vec![0.0; day],
+            top: 0.0,
+            hours: vec![[0.0; 2]; HOURLY_DAYS * 24],
+            hour_sum: 0.0,
+            hour_max: 0.0,
+            hourly: [[0.0; 2]; 2],
+            now: [0.0; SIGNALS],
+        }
+    }
+
+    /// The largest load of the window that ended `ago` steps ago. Zero where that is not known.
+    fn ended(&self, ago: usize) -> f32 {
+        let length = self.maxima.len();
+        if ago >= self.steps.min(length) {
+            return 0.0;
+        }
+        let newest = (self.steps - 1) % length;
+        self.maxima[(newest + length - ago) % length]
+    }
+
+    /// The largest load of the last `steps` steps, from whole windows.
+    fn recent(&self, steps: usize) -> f32 {
+        (0..steps.div_ceil(self.window)).map(|k| self.ended(k * self.window)).fold(0.0, f32::max)
+    }
+
+    /// The largest of the window ahead one, two, … `count` periods ago; periods too short for that are left out.
+    fn phase(&self, period: usize, count: usize) -> f32 {
+        let end = self.lead + self.window - 1;
+        (1..=count).filter_map(|k| (k * period).checked_sub(end)).map(|ago| self.ended(ago)).fold(0.0, f32::max)
+    }
+
+    /// Takes the load of the next step and the forecast made from it.
+    pub fn advance(&mut self, load: f64, ahead: Option<&WindowForecast>) {
+        let load = load as f32;
+        let slot = self.steps % self.loads.len();
+        self.loads[slot] = load;
+        let largest = self.loads.iter().copied().fold(0.0, f32::max);
+        let at = self.steps % self.maxima.len();
+        self.maxima[at] = largest;
+        self.steps += 1;
+        self.top = self.top.max(load);
+        self.advance_season(load);
+        self.advance_hours(load);
+        let half_hour = (self.hour / 2).max(1);
+        let mut now = [0.0; SIGNALS];
+        now[Signal::Load as usize] = load;
+        if let Some(ahead) = ahead {
+            for (k, value) in ahead.values.iter().enumerate().take(LEVELS.len()) {
+                now[Signal::Quantile0 as usize + k] = *value as f32;
+            }
+        }
+        now[Signal::Day1 as usize] = self.phase(self.day, 1);
+        now[Signal::Day3 as usize] = self.phase(self.day, 3);
+        now[Signal::Day7 as usize] = self.phase(self.day, 7);
+        now[Signal::HoltWinters as usize] = self.holt_winters();
+        now[Signal::Week as usize] = (0..half_hour.div_ceil(self.window))
+            .filter_map(|k| (7 * self.day).checked_sub(self.window - 1 + k * self.window))
+            .map(|ago| self.ended(ago))
+            .fold(0.0, f32::max);
+        self.around(&mut now);
+        let early = (self.hour / 12).max(self.lead);
+        let next = usize::from(self.steps % self.hour + early >= self.hour);
+        for (signal, kind) in [(Signal::HourlyMean, 0), (Signal::HourlyMax, 1)] {
+            now[signal as usize] = self.hourly[0][kind].max(self.hourly[next][kind]);
+        }
+        for (signal, quarters) in [
+            (Signal::Recent15, 1),
+            (Signal::Recent30, 2),
+            (Signal::Recent60, 4),
+            (Signal::Recent120, 8),
+            (Signal::Recent360, 24),
+        ] {
+            now[signal as usize] = self.recent((quarters * self.hour / 4).max(1));
+        }
+        // the day's maximum moves slowly: looked up anew every window
+        now[Signal::Recent1440 as usize] = if self.steps.is_multiple_of(self.window) {
+            self.recent(self.day)
+        } else {
+            self.now[Signal::Recent1440 as usize].max(load)
+        };
+        for (signal, period, count) in [
+            (Signal::Hour3, self.hour, 3),
+            (Signal::Hour8, self.hour, 8),
+            (Signal::Hour24, self.hour, 24),
+            (Signal::Half4, half_hour, 4),
+            (Signal::Half16, half_hour, 16),
+        ] {
+            now[signal as usize] = self.phase(period, count);
+        }
+        self.now = now;
+    }
+
+    /// Largest load within half an hour of the window ahead, on the last days.
+    fn around(&self, now: &mut [f32; SIGNALS]) {
+        let reach = self.hour / 2;
+        let mut largest = 0.0f32;
+        for day in 1..=DAYS {
+            let middle = (day * self.day).saturating_sub(self.lead + self.window - 1);
+            for k in 0..=(2 * reach / self.window) {
+                largest = largest.max(self.ended((middle + reach).saturating_sub(k * self.window)));
+            }
+            for (signal, days) in [(Signal::Around1, 1), (Signal::Around3, 3), (Signal::Around7, 7)] {
+                if day <= days {
+                    now[signal as usize] = largest;
+                }
+            }
+        }
+    }
+
+    fn advance_season(&mut self, load: f32) {
+        let slot = (self.steps - 1) % self.day;
+        if self.steps <= self.day {
+            // the first day is the first season
+            self.season[slot] = load;
+            if self.steps == self.day {
+                self.level = self.season.iter().sum::<f32>() / self.day as f32;
+                for value in &mut self.season {
+                    *value -= self.level;
+                }
+            }
+            return;
+        }
+        self.level = HW_LEVEL * (load - self.season[slot]) + (1.0 - HW_LEVEL) * self.level;
+        self.season[slot] = HW_SEASON * (load - self.level) + (1.0 - HW_SEASON) * self.season[slot];
+    }
+
+    fn holt_winters(&self) -> f32 {
+        if self.steps <= self.day {
+            return 0.0;
+        }
+        let slots = (self.lead..self.lead + self.window).map(|k| self.season[(self.steps - 1 + k) % self.day]);
+        let largest = slots.fold(f32::NEG_INFINITY, f32::max);
+        (self.level + largest).clamp(0.0, HW_CAP * self.top)
+    }
+
+    fn advance_hours(&mut self, load: f32) {
+        self.hour_sum += load;
+        self.hour_max = self.hour_max.max(load);
+        if !self.steps.is_multiple_of(self.hour) {
+            return;
+        }
+        let done = self.steps / self.hour - 1;
+        let length = self.hours.len();
+        self.hours[done % length] = [self.hour_sum / self.hour as f32, self.hour_max];
+        (self.hour_sum, self.hour_max) = (0.0, 0.0);
+        for next in 0..2 {
+            self.hourly[next] = [0, 1].map(|kind| {
+                let (mut sum, mut weights) = (0.0, 0.0);
+                for day in 1..=HOURLY_DAYS {
+                    let Some(hour) = (done + 1 + next).checked_sub(24 * day) else { break };
+                    if hour > done {
+                        continue;
+                    }
+                    let weight = if day % 7 == 0 { 2.0 } else { 1.0 } * 0.85f32.powi(day as i32 - 1);
+                    sum += weight * self.hours[hour % length][kind];
+                    weights += weight;
+                }
+                if weights > 0.0 { sum / weights } else { 0.0 }
+            });
+        }
+    }
+}
