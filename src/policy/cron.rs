@@ -168,7 +168,8 @@ fn list(bits: u64, field: &Field, shift: u32) -> String {
 /// The bits of a field and whether it is a star.
 fn bits(text: &str, field: &Field) -> Result<(u64, bool), String> {
     let mut all = (0, false);
-    for part in text.split(',') {
+    // robfig takes no offence at an empty item beside others
+    for part in text.split(',').filter(|part| !part.is_empty() || text.is_empty()) {
         let (bits, star) = part_bits(part, field)?;
         all = (all.0 | bits, all.1 || star);
     }

@@ -1,7 +1,7 @@
 //! One simulated cluster with one workload, stepped every [`hpa::SYNC`].
 
 use super::books::{Books, Row};
-use super::hpa::{self, Hpa, MissingUses, PodMetric};
+use super::hpa::{self, Behaviour, Hpa, PodMetric, Target, Tolerance};
 use super::objects::HpaObject;
 use super::pods::{Deployment, StartDelay};
 use crate::units::{Replicas, Time};
@@ -44,7 +44,7 @@ impl Cluster {
             hpa: HpaObject::new(Some(spec.min_replicas), spec.max_replicas),
             spec,
             target,
-            controller: Hpa::default(),
+            controller: Hpa::new(Behaviour::published()),
             books: Books::default(),
             now,
         }
@@ -99,9 +99,11 @@ impl Cluster {
     }
 
     fn wish(&self, load: f64, ready: Replicas, target: f64, current: Replicas) -> Option<Replicas> {
-        let per_pod = load / f64::from(ready.max(1));
-        let mut pods = vec![PodMetric::Ready(per_pod); ready as usize];
+        /// The target in the metric's milli-units: loads of any unit keep six digits.
+        const TARGET: i64 = 1_000_000;
+        let per_pod = load / f64::from(ready.max(1)) / target * TARGET as f64;
+        let mut pods = vec![PodMetric::Ready(per_pod as i64); ready as usize];
         pods.resize(self.deployment.pods() as usize, PodMetric::Unready);
-        hpa::wanted(&pods, target, current, MissingUses::Target)
+        hpa::per_pod(&pods, Target::AverageValue(TARGET), current, Tolerance::DEFAULT)
     }
 }
