@@ -100,7 +100,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
             reactive,
             forecast,
             schedule: schedule::floor(&policy.schedules, now, policy.lead_time.0).max(relative),
-            hold: None,
+            hold: policy.hold.and_then(|hold| hold.at(now)),
         },
         standing: if absent { Standing::Stale } else { worst },
         usual_high: match worst {

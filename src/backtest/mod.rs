@@ -74,6 +74,7 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
         unserved_budget: setting.unserved_budget,
         time_zone: setting.time_zone.clone(),
         schedules: Vec::new(),
+        hold: None,
     };
     let nothing = Series::new(history.at(0), step, 1);
     let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, capacity)]);

@@ -9,6 +9,8 @@ mod demo;
 #[cfg(feature = "daemon")]
 mod explain;
 mod history;
+#[cfg(feature = "daemon")]
+mod hold;
 mod import;
 #[cfg(feature = "daemon")]
 mod release;
@@ -49,6 +51,8 @@ enum Command {
     Explain(explain::Args),
     #[cfg(feature = "daemon")]
     Release(release::Args),
+    #[cfg(feature = "daemon")]
+    Hold(hold::Args),
     Demo(demo::Args),
 }
 
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         #[cfg(feature = "daemon")]
         Command::Release(args) => release::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Hold(args) => hold::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

@@ -382,7 +382,7 @@ impl Tended {
 
 /// The part of a policy that memory depends on: everything but the mode.
 fn teaches(policy: Option<&Policy>) -> Option<Policy> {
-    policy.map(|p| Policy { mode: Mode::Observe, ..p.clone() })
+    policy.map(|p| Policy { mode: Mode::Observe, schedules: Vec::new(), hold: None, ..p.clone() })
 }
 
 fn pause(failures: u32) -> Duration {

@@ -1,8 +1,8 @@
 //! Every annotation, parsed in one place and documented once: `docs/annotations.md` is made from [`ANNOTATIONS`].
 
-use super::{Mode, Window, schedule};
+use super::{Hold, Mode, Window, schedule};
 use crate::error::{Problem, did_you_mean};
-use crate::units::{LeadTime, MAX_REPLICAS, Quantity, Replicas, duration, parse_duration, parse_share};
+use crate::units::{LeadTime, MAX_REPLICAS, Quantity, Replicas, Time, duration, parse_duration, parse_share};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -127,6 +127,13 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "Hours with bounds of their own, on the wall clock of the zone (0 = Sunday; days are alternatives when both are restricted, as in CronJobs). Replicas for `min` are ready when the window begins. `x1.5` asks for that many times what the load to come needs. A level: nothing is missed over a restart. A beginning that the clocks skip comes when they go on; one that they repeat counts both times. `except` are local dates on which no window begins.",
         "0 8 * * 1-5 10h Europe/Berlin min=10 max=40",
     ),
+    user(
+        "hold",
+        "`<replicas> until <time>`, the time in RFC 3339",
+        "nothing is held",
+        "At least so many replicas until then, whatever load and schedules say; within `max-replicas`. For emergencies; `forescale hold` writes it.",
+        "20 until 2026-11-24T18:00:00Z",
+    ),
     Annotation {
         name: "ledger",
         form: "JSON",
@@ -160,6 +167,8 @@ pub struct Annotations {
     pub time_zone: Option<String>,
     /// `schedule`; empty where it isn't given.
     pub schedule: Vec<Window>,
+    /// `hold`.
+    pub hold: Option<Hold>,
 }
 
 impl Annotations {
@@ -197,6 +206,7 @@ impl Annotations {
             schedule: reader
                 .value("schedule", |text| schedule::parse(text).map_err(|errors| errors.join(", and ")))
                 .unwrap_or_default(),
+            hold: reader.value("hold", hold),
         };
         if let (Some(min), Some(max)) = (annotations.min_replicas, annotations.max_replicas)
             && min > max
@@ -220,6 +230,13 @@ fn full(name: &str) -> String {
 
 fn text(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a value".into()) } else { Ok(text.to_string()) }
+}
+
+fn hold(text: &str) -> Result<Hold, String> {
+    let parts = text.split_once(" until ").and_then(|(count, until)| {
+        Some(Hold { at_least: replicas(count.trim(), 1).ok()?, until: Time::parse(until).ok()? })
+    });
+    parts.ok_or_else(|| format!("<replicas from 1 to {MAX_REPLICAS}> until <RFC 3339 time>"))
 }
 
 fn replicas(text: &str, least: Replicas) -> Result<Replicas, String> {

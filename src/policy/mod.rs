@@ -19,7 +19,7 @@ pub use view::{
 
 pub use crate::config::Mode;
 
-use crate::units::{LeadTime, Replicas};
+use crate::units::{LeadTime, Replicas, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -83,4 +83,23 @@ pub struct Policy {
     /// Windows with bounds of their own; see [`schedule::floor`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Window>,
+    /// What an operator holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// An operator's word for an emergency: at least so many replicas until an instant, whatever the load says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Replicas, at least 1.
+    pub at_least: Replicas,
+    /// After this instant it is void.
+    pub until: Time,
+}
+
+impl Hold {
+    /// The replicas held at an instant. None: it is over.
+    pub fn at(self, now: Time) -> Option<Replicas> {
+        (now < self.until).then_some(self.at_least)
+    }
 }

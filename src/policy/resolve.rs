@@ -74,6 +74,10 @@ impl<'a> Resolver<'a> {
         let Some((min_replicas, max_replicas)) = bounds.filter(|_| self.problems.is_empty()) else {
             return Err(self.problems);
         };
+        if let Some(hold) = self.annotations.hold.filter(|hold| hold.at_least > max_replicas) {
+            let text = format!("{} replicas are wished, but the upper bound is {max_replicas}", hold.at_least);
+            self.note(self.annotation("hold"), text);
+        }
         let (annotations, defaults) = (self.annotations, &self.config.workloads);
         let policy = Policy {
             mode,
@@ -84,6 +88,7 @@ impl<'a> Resolver<'a> {
             unserved_budget: annotations.unserved_budget.unwrap_or(defaults.unserved_budget),
             time_zone: annotations.time_zone.clone().unwrap_or_else(|| defaults.time_zone.clone()),
             schedules: annotations.schedule.clone(),
+            hold: annotations.hold,
         };
         Ok(Resolved { policy, notes: self.notes })
     }

@@ -57,6 +57,7 @@ impl Operator {
             unserved_budget: opt_in.unserved_budget,
             time_zone: opt_in.time_zone.clone(),
             schedules: Vec::new(),
+            hold: None,
         };
         let memory = Memory::new(vec![MetricMemory::learn(history, &policy, capacity)]);
         Operator { policy, memory }

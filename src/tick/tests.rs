@@ -15,6 +15,7 @@ fn policy(metrics: usize) -> Policy {
         unserved_budget: 0.001,
         time_zone: "UTC".into(),
         schedules: vec![],
+        hold: None,
     }
 }
 
@@ -141,6 +142,19 @@ fn observation_at_ceiling(policy: &Policy) {
     observation.floor = Some(9);
     let plan = tick(minute(250), policy, &Inputs { metrics: vec![], observation }, &mut memory).plan;
     assert_eq!((plan.replicas, plan.reason), (3, Reason::MaxReplicas));
+}
+
+#[test]
+fn an_operators_hold_binds_at_once_and_ends_by_itself() {
+    let mut policy = policy(0);
+    policy.hold = Some(crate::policy::Hold { at_least: 30, until: minute(60) });
+    let mut memory = Memory::new(vec![]);
+    let mut observation = look(1);
+    observation.autoscaled = true;
+    let inputs = Inputs { metrics: vec![], observation };
+    let plans: Vec<_> = (0..120).map(|i| tick(minute(i), &policy, &inputs, &mut memory).plan).collect();
+    assert!(plans[..60].iter().all(|p| p.replicas == 30 && p.reason == Reason::HoldOperator), "{:?}", plans[0]);
+    assert!(plans[60].replicas > 1 && plans[119].replicas == 1, "in steps");
 }
 
 #[test]

@@ -88,6 +88,10 @@ fn messages() {
             &[("mode", "act"), ("load-query", "sum(x)")],
             "load-query: expected forescale.dev/capacity-per-replica beside it; found none; give the load that one replica serves, such as forescale.dev/capacity-per-replica: \"120\"",
         ),
+        (
+            &[("mode", "act"), ("hold", "20 for 2h")],
+            "hold: expected <replicas from 1 to 100000> until <RFC 3339 time>; found \"20 for 2h\"; for example 20 until 2026-11-24T18:00:00Z",
+        ),
         (&[("mode", "act"), ("source", "")], "source: expected a value; found \"\"; for example main"),
     ] {
         assert_eq!(only(pairs), format!("{at}{message}"));
