@@ -48,6 +48,14 @@ class Forescale:
     def state(self):
         return json.loads(self.get("/statez"))
 
+    def workload(self, ns):
+        """What /statez says of the one workload of a namespace; None before it is known."""
+        return next((w for w in self.state()["workloads"] if w["workload"]["namespace"] == ns), None)
+
+    def sources(self, ns):
+        """The states of the sources of a workload's metrics: fresh, stale or failing."""
+        return [m["source"]["state"] for m in (self.workload(ns) or {}).get("metrics", [])]
+
     def metric(self, name, **labels):
         """Sum of the samples of one metric whose labels contain these; None where there are none."""
         found = None

@@ -1,5 +1,5 @@
 """A small client of the Kubernetes API: JSON in, JSON out, raw calls, so that a test sees exactly what it sends."""
-import json, ssl, urllib.error, urllib.parse, urllib.request
+import json, ssl, time, urllib.error, urllib.parse, urllib.request
 
 PATHS = {  # kind -> (prefix, plural)
     "Namespace": ("/api/v1", "namespaces"), "Node": ("/api/v1", "nodes"), "Pod": ("/api/v1", "pods"),
@@ -29,11 +29,15 @@ class Kube:
         url = self.server + path + ("?" + urllib.parse.urlencode(query) if query else "")
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Authorization": f"Bearer {self.token}", "Content-Type": kind}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout, context=self.tls) as r:
-                return json.load(r)
-        except urllib.error.HTTPError as e:
-            raise ApiError(e.code, e.read().decode(errors="replace")) from None
+        for attempt in range(20):
+            try:
+                with urllib.request.urlopen(request, timeout=timeout, context=self.tls) as r:
+                    return json.load(r)
+            except urllib.error.HTTPError as e:
+                # 429: the storage of a new custom resource is being set up, or the server is busy
+                if e.code != 429 or attempt == 19:
+                    raise ApiError(e.code, e.read().decode(errors="replace")) from None
+            time.sleep(0.5)
 
     @staticmethod
     def path(kind, ns=None, name=None, sub=None):

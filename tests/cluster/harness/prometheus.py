@@ -16,7 +16,10 @@ class Prometheus:
         self.process = None
         (self.dir / "prometheus.yml").write_text(json.dumps({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [{"job_name": "load", "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}]}]}))
+            "scrape_configs": [{
+                "job_name": "load", "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}],
+                # so that the live series are the very ones of the history
+                "metric_relabel_configs": [{"action": "labeldrop", "regex": "job|instance"}]}]}))
         self.fill(history)
         self.start()
 

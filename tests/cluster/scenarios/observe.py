@@ -22,8 +22,8 @@ def observe_changes_nothing(world):
     before, managers = written(world), set(world.managers(HPA)) | set(world.managers("Deployment"))
     copy = world.forescale(mode="act")  # the config would allow it: the workload's own word counts
     until(120, "an event says what would be done", lambda: world.events("observe") or world.events("would"))
-    wanted = until(60, "a metric says what would be done", lambda: copy.metric("forescale_plan_floor_replicas", namespace=world.ns))
-    check(wanted > 14, f"the floor that would be set is {wanted}, expected more than the 14 replicas that are there")
+    wanted = until(60, "a metric says what would be done", lambda: copy.metric("forescale_plan_replicas", namespace=world.ns))
+    check(copy.workload(world.ns)["floor"] > 14 and wanted > 14, f"the floor that would be set is {wanted}, expected more than the 14 replicas that are there")
     held = hpa_held()
     hold(10, "nothing is written in observe mode", lambda: hpa_held() == held)
     after = set(world.managers(HPA)) | set(world.managers("Deployment"))

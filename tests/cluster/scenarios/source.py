@@ -20,7 +20,7 @@ def the_source_fails(world):
     world.web()
     copy = world.forescale()
     until(120, "the floor covers the peak", lambda: world.floor() >= PEAK // 500)
-    healthy = lambda: copy.metric("forescale_source_up", source="main") == 1
+    healthy = lambda: copy.sources(world.ns) == ["fresh"]
     until(60, "the source is up", healthy)
 
     def stopped():
@@ -36,7 +36,7 @@ def the_source_fails(world):
     for what, begin in (("stopped", stopped), ("500", proxied("error")), ("empty", proxied("empty")), ("slow", proxied("slow"))):
         floor, t0 = min(world.floor(), PEAK // 500), time.time()
         end = begin()
-        until(60, f"{what}: the metric says that the source is not well", lambda: no_lower(world, floor, what) and not healthy())
+        until(60, f"{what}: the program says that the source is not well", lambda: no_lower(world, floor, what) and not healthy())
         until(60 - min(50, time.time() - t0), f"{what}: an event says so", lambda: world.events("source", since=t0))
         hold(10, f"{what}: no scale-in", lambda: no_lower(world, floor, what))
         end()
