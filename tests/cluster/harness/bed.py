@@ -1,5 +1,5 @@
 """One bed of the real control plane, as a scenario sees it."""
-import json, os, pathlib, re, signal, socket, subprocess, sys, urllib.request
+import itertools, json, os, pathlib, re, signal, socket, subprocess, sys, threading, urllib.request
 
 from .kube import Kube
 
@@ -10,19 +10,27 @@ NAMESPACE = ACCOUNT = "forescale"
 BIN = pathlib.Path(os.environ.get("BED_BIN", CACHE / "bed/bin"))
 
 
-def free_ports(count, first):
-    """The first of `count` consecutive ports that nobody listens on, from `first` up."""
-    while first < 60000:
-        for port in range(first, first + count):
+PORTS = itertools.count(20600 + 50 * (os.getpid() % 160))  # below Linux's ephemeral range; runs side by side start apart
+PORTS_LOCK = threading.Lock()
+
+
+def free_ports(count=1):
+    """The first of `count` consecutive ports that nobody listens on, and that nobody here was given before."""
+    with PORTS_LOCK:
+        run = 0
+        for port in PORTS:
+            if port > 32000:
+                raise OSError(f"no {count} free ports")
             with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     s.bind(("127.0.0.1", port))
                 except OSError:
-                    first = port + 1
-                    break
-        else:
-            return first
-    raise OSError(f"no {count} free ports")
+                    run = 0
+                    continue
+            run += 1
+            if run == count:
+                return port - count + 1
 
 
 class Bed:

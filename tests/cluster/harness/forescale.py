@@ -1,5 +1,5 @@
 """The program under test, as a process with exactly the rights that deploy/manifests give its service account."""
-import json, os, pathlib, signal, subprocess, time, urllib.request
+import itertools, json, os, pathlib, signal, subprocess, time, urllib.request
 
 from .bed import ROOT, free_ports
 from .wait import Failed, until
@@ -12,13 +12,12 @@ def binary():
 
 class Forescale:
     """One copy. `settings` are `--set` overrides of the deployed config."""
-    count = 0
+    numbers = itertools.count(1)
 
     def __init__(self, folder, kubeconfig, config, settings):
-        Forescale.count += 1
-        self.name = f"forescale-{Forescale.count}"
+        self.name = f"forescale-{next(Forescale.numbers)}"
         self.dir, self.log = pathlib.Path(folder), pathlib.Path(folder) / f"{self.name}.log"
-        self.port = free_ports(1, 23000 + (os.getpid() + 7 * Forescale.count) % 2000)
+        self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {**settings, "server.listen": f"127.0.0.1:{self.port}",
                     "decision_log.path": str(self.dir / f"{self.name}.decisions.jsonl")}

@@ -1,5 +1,5 @@
 """A real Prometheus with a recorded past and a live present, and a proxy in front of it that plays its bad days."""
-import http.server, json, os, pathlib, signal, subprocess, threading, urllib.error, urllib.parse, urllib.request
+import http.server, json, pathlib, signal, subprocess, threading, urllib.error, urllib.parse, urllib.request
 
 from .bed import free_ports
 from .wait import until
@@ -11,7 +11,7 @@ class Prometheus:
         self.dir = pathlib.Path(folder)
         self.dir.mkdir(parents=True)
         self.data = self.dir / "data"
-        self.port = free_ports(1, 21900 + os.getpid() % 1000)
+        self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
         (self.dir / "prometheus.yml").write_text(json.dumps({
@@ -44,7 +44,8 @@ class Prometheus:
             ["prometheus", f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.data}",
              "--storage.tsdb.retention.time=60d", f"--web.listen-address=127.0.0.1:{self.port}"],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-        until(60, "Prometheus is ready", lambda: urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).status == 200)
+        until(60, "Prometheus is ready", lambda: self.process.poll() is None
+              and urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).status == 200)
 
     def stop(self):
         if self.process and self.process.poll() is None:
