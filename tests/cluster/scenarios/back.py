@@ -49,6 +49,6 @@ def opt_out_and_release_give_back(world):
     floor = until(120, "opted in again, the floor rises", lambda: (world.floor() or 0) > 14 and world.floor())
     copy.stop(5)
     hold(3, "the floor stays when the program ends", lambda: world.floor() == floor)
-    done = copy.command("release", "-n", world.ns, "web", *copy.argv[1:])
+    done = copy.command("release", "-n", world.ns, "web")
     check(done.returncode == 0, f"release: exit {done.returncode}: {done.stdout}{done.stderr}")
     given_back(world, 3)

@@ -26,7 +26,8 @@ def two_copies_one_writes(world):
     world.web()
     copies = [world.forescale(), world.forescale()]
     until(120, "the floor rises", lambda: (world.floor() or 0) > 14)
-    writes = lambda c: c.metric("forescale_actuate_writes_total") or 0
+    writes = lambda c: sum(c.metric("forescale_actuate_writes_total", outcome=o) or 0 for o in ("floor", "ledger", "scale", "restore"))
+    until(30, "a copy counts its writes", lambda: any(writes(c) for c in copies))
     writer, other = sorted(copies, key=writes, reverse=True)
     check(writes(writer) > 0 and writes(other) == 0, f"writes: {writes(writer)} and {writes(other)}; expected one copy to write")
     holder = lambda: world.kube.get("Lease", "forescale", "forescale")["spec"].get("holderIdentity")

@@ -25,7 +25,7 @@ def observe_changes_nothing(world):
     before, owners = users_part(world), managers(world)
     copy = world.forescale(mode="act")  # the config would allow it: the workload's own word counts
     until(120, "an event says what would be done", lambda: world.events("would raise"))
-    until(60, "the metrics say what would be done", lambda: (copy.metric("forescale_floor_replicas", namespace=world.ns) or 0) > 14)
+    until(60, "the metrics say what would be done", lambda: (copy.metric("forescale_observe_floor_replicas", namespace=world.ns) or 0) > 14)
     check(copy.workload(world.ns)["floor"] > 14, "/statez does not say what would be done")
     hold(10, "nothing is written in observe mode", lambda: users_part(world) == before)
     check(managers(world) == owners, f"managedFields changed from {owners} to {managers(world)}")
