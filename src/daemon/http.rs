@@ -92,7 +92,7 @@ fn gauges(statez: &Statez, w: &WorkloadState, now: Time) -> WorkloadGauges {
         MetricGauges {
             load: m.newest.map(|n| n.1),
             age: m.newest.map(|n| now.since(n.0).as_secs_f64()),
-            fresh: m.source == SourceState::Fresh,
+            fresh: m.source == SourceState::Fresh && m.doubted.is_none(),
             forecast: lead.map(|l| LEVELS.iter().copied().zip(l.values).collect()).unwrap_or_default(),
         }
     };

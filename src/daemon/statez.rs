@@ -87,6 +87,8 @@ pub struct MetricState {
     pub source: SourceState,
     /// The newest sample: when and how much.
     pub newest: Option<(Time, f64)>,
+    /// The newest value where it was measured but is not believed, such as a zero at the peak.
+    pub doubted: Option<f64>,
     /// Samples in memory.
     pub samples: usize,
 }

@@ -37,6 +37,12 @@ impl Told {
             SourceState::Stale => Some(format!("source {name} answers, but has no recent sample; nothing is lowered")),
             SourceState::Failing { error } => Some(format!("{error}; nothing is lowered")),
         });
+        let words = words.or_else(|| {
+            let (name, load) = tended.doubted().next()?;
+            Some(format!(
+                "source {name} says {load}, a fraction of anything it said in a day: not believed for an hour; nothing is lowered"
+            ))
+        });
         match words {
             Some(words) if !self.failing => {
                 events.say(&about, Kind::SourceDown, words, now);

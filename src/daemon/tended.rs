@@ -229,6 +229,11 @@ impl Tended {
             feed.next = feed.next + step.times(fed.samples.len());
             feed.waiting.extend(fed.samples);
         }
+        // the source had no history when it was asked for it, and has samples now: there may be more to learn from
+        let knows = self.memory.metrics.get(fed.metric).is_some_and(|m| m.series().last_measured().is_some());
+        if feed.source == SourceState::Fresh && !knows {
+            self.learning = Learning::Due(fed.from);
+        }
     }
 
     /// True when the last decision wants to be looked at again.
@@ -339,6 +344,12 @@ impl Tended {
         names.zip(self.feeds.iter().map(|f| &f.source))
     }
 
+    /// Values of its metrics that were measured but are not believed, by source.
+    pub fn doubted(&self) -> impl Iterator<Item = (&str, f64)> {
+        let names = self.policy.iter().flat_map(|p| p.metrics.iter().map(|m| m.source.as_str()));
+        names.zip(&self.memory.metrics).filter_map(|(name, m)| Some((name, m.doubted()?)))
+    }
+
     /// The floor that stands, or would in observe mode.
     pub fn floor(&self) -> Option<Replicas> {
         let ledger = self.sight.target.as_ref().ok().and_then(|t| t.ledger.as_ref());
@@ -358,6 +369,7 @@ impl Tended {
             MetricState {
                 source: feed.source.clone(),
                 newest: memory.and_then(|m| m.series().last_measured()),
+                doubted: memory.and_then(|m| m.doubted()),
                 samples: memory.map_or(0, |m| m.series().len()),
             }
         });

@@ -185,7 +185,11 @@ impl Metrics {
         r.register("decision_age_seconds", "Age of the last decision", self.decision_age.clone());
         r.register("load", "Newest load, in the metric's own unit", self.load.clone());
         r.register("source_age_seconds", "Age of the newest sample", self.sample_age.clone());
-        r.register("source_fresh", "1 where the source answers with recent samples", self.fresh.clone());
+        r.register(
+            "source_fresh",
+            "1 where the source answers with recent samples that are believed",
+            self.fresh.clone(),
+        );
         r.register(
             "forecast_load",
             "Forecast at the lead time by quantile, in the metric's own unit",

@@ -184,6 +184,14 @@ impl MetricMemory {
         &self.series
     }
 
+    /// The newest sample's value where it was measured but is not believed.
+    pub fn doubted(&self) -> Option<f64> {
+        match self.series.get(self.series.len().checked_sub(1)?) {
+            Sample::Suspect(load) => Some(load),
+            _ => None,
+        }
+    }
+
     /// The newest forecast.
     pub fn forecast(&self) -> Option<&QuantileForecast> {
         self.latest.as_ref().map(|l| &l.forecast)

@@ -52,8 +52,8 @@ class Forescale:
         return next((w for w in self.state()["workloads"] if w["workload"]["namespace"] == ns), None)
 
     def sources(self, ns):
-        """The states of the sources of a workload's metrics: fresh, stale or failing."""
-        return [m["source"]["state"] for m in (self.workload(ns) or {}).get("metrics", [])]
+        """The states of the sources of a workload's metrics: fresh, stale, failing, or doubted."""
+        return ["doubted" if m["doubted"] is not None else m["source"]["state"] for m in (self.workload(ns) or {}).get("metrics", [])]
 
     def metric(self, name, **labels):
         """Sum of the samples of one metric whose labels contain these; None where there are none."""

@@ -18,10 +18,14 @@ def the_source_fails(world):
     world.trace.now = lambda t: PEAK  # the plateau of the peak
     world.adapter = lambda t: {"external": {f"{world.ns}/rps": PEAK}}
     world.web()
-    copy = world.forescale()
-    until(120, "the floor covers the peak", lambda: world.floor() >= PEAK // 500)
+    world.proxy.mode = "empty"
+    copy = world.forescale(ready=False)
     healthy = lambda: copy.sources(world.ns) == ["fresh"]
-    until(60, "the source is up", healthy)
+    until(90, "without any history it holds what is there", lambda: world.events("no fresh samples"))
+    world.proxy.mode = "pass"
+    until(90, "the source is up", healthy)
+    until(90, "the history is learned once it is there", lambda: copy.workload(world.ns)["metrics"][0]["samples"] > 20_000)
+    until(120, "the floor covers the peak", lambda: world.floor() >= PEAK // 500)
 
     def stopped():
         world.prometheus.stop()
@@ -42,9 +46,10 @@ def the_source_fails(world):
         end()
         until(90, f"{what}: recovers", healthy)
 
-    floor = min(world.floor(), PEAK // 500)
+    floor, t0 = min(world.floor(), PEAK // 500), time.time()
     world.trace.now = lambda t: 0
-    hold(45, "zeros at the peak: no scale-in", lambda: no_lower(world, floor, "zeros"))
-    check(world.events("suspect") or world.events("zero") or world.events("held"), "no event speaks of zeros at the peak")
+    until(60, "zeros at the peak are doubted", lambda: no_lower(world, floor, "zeros") and copy.sources(world.ns) == ["doubted"])
+    until(30, "an event says so", lambda: world.events("not believed", since=t0))
+    hold(15, "zeros at the peak: no scale-in", lambda: no_lower(world, floor, "zeros"))
     world.trace.now = lambda t: PEAK
-    hold(15, "after the zeros: no scale-in", lambda: no_lower(world, floor, "after the zeros"))
+    until(60, "zeros at the peak: recovers", lambda: no_lower(world, floor, "after the zeros") and healthy())
