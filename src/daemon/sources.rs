@@ -2,10 +2,10 @@
 
 use super::polling::Sources;
 use crate::clock::Clock;
-use crate::config::{CloudwatchConfig, Config, PrometheusConfig, SourceConfig, SourceKind};
+use crate::config::{CloudwatchConfig, Config, SourceConfig, SourceKind};
 use crate::error::Problem;
 use crate::history::HistorySource;
-use crate::history::prometheus::{Auth, Prometheus, SourceOptions};
+use crate::history::prometheus::{Prometheus, SourceOptions};
 use crate::rng;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ async fn one(
 ) -> Result<Arc<dyn HistorySource>, Vec<Problem>> {
     match &source.kind {
         SourceKind::Prometheus(prometheus) => {
-            let options = options(prometheus, source, concurrency);
+            let options = SourceOptions { concurrency, ..SourceOptions::of(prometheus, source.timeout) };
             Ok(Arc::new(Prometheus::new(name, options, rng::fresh_seed())?))
         }
         SourceKind::Cloudwatch(cloudwatch) => cloud_watch(name, cloudwatch, source, clock).await.map_err(|p| vec![p]),
@@ -59,20 +59,4 @@ async fn cloud_watch(
     let place = format!("sources.{name}.kind");
     Err(Problem::new(place, "prometheus", "cloudwatch")
         .help("this build has no CloudWatch: build with the feature `cloudwatch`"))
-}
-
-fn options(prometheus: &PrometheusConfig, source: &SourceConfig, concurrency: usize) -> SourceOptions {
-    let auth = match (&prometheus.bearer_token_file, &prometheus.basic_auth) {
-        (Some(file), _) => Auth::BearerTokenFile(file.clone()),
-        (None, Some(basic)) => Auth::Basic { user: basic.user.clone(), password_file: basic.password_file.clone() },
-        (None, None) => Auth::None,
-    };
-    SourceOptions {
-        auth,
-        headers: prometheus.headers.clone(),
-        ca_file: prometheus.ca_file.clone(),
-        deadline: source.timeout,
-        concurrency,
-        ..SourceOptions::new(prometheus.url.clone())
-    }
 }

@@ -95,6 +95,26 @@ async fn an_answer_that_does_not_end_is_given_up() {
     assert_eq!(plain(answers[1].points.as_ref().unwrap()), [(0, 7.0)]);
 }
 
+/// More slow queries than may be under way at once: the fetch ends all the same, with the answers that there are, and
+/// the slow ones don't stand in the way for ever.
+#[tokio::test]
+async fn slow_queries_do_not_starve_the_others() {
+    let server = Server::start(|call| if call.form["query"].contains("slow") { Reply::Drip } else { Reply::ok(GOOD) });
+    let mut options = SourceOptions::new(&server.url);
+    (options.deadline, options.concurrency) = (Duration::from_millis(200), 2);
+    let source = source(options);
+    let texts = ["slow1", "slow2", "slow3", "slow4", "slow5", "quick"];
+    let mut answered = 0;
+    for _ in 0..4 {
+        let answers = ask(&source, &texts).await;
+        assert!(answers[..5].iter().all(|a| a.points.is_err()));
+        answered = if answers[5].points.is_ok() { answered + 1 } else { 0 };
+    }
+    assert!(answered >= 1, "the quick one was not answered by the fourth time");
+    // numbers are not joined: they go before what has failed alone
+    assert!(ask(&source, &["slow1", "slow2", "1"]).await[2].points.is_ok());
+}
+
 #[tokio::test]
 async fn broken_connections() {
     for (bytes, says) in [

@@ -4,7 +4,8 @@
 //! One request of ours becomes as few of theirs as they allow: time is cut into chunks under their limit of 11,000
 //! points per series, and up to [`MAX_JOINED`] queries travel as one, `label_replace(Q0, …) or label_replace(Q1, …)`.
 //! When a joined query is refused, too slow or too long, its members are asked apart, and one that fails apart too
-//! stays apart until it works again: a bad query blocks nobody else's.
+//! stays apart until it works again, asked last: a bad query blocks nobody else's. A whole fetch ends within twice the
+//! deadline per chunk of time; what isn't answered by then is unavailable, what is answered is given.
 //!
 //! # Rules
 //!
@@ -50,11 +51,10 @@ use super::{Answer, HistorySource, Points, Query, Request, SourceError};
 use crate::error::{Problem, shorten};
 use crate::units::{Step, Time};
 use answer::{Found, Labels, Unusable};
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, Either, FutureExt, Shared, select};
 use futures::stream::{self, StreamExt};
 use http::{Http, Trouble};
-use split::{Group, chunks, groups};
-use std::collections::BTreeSet;
+use split::{Apart, Group, chunks, groups};
 use std::sync::{Mutex, PoisonError};
 
 /// Queries that are remembered as to be asked apart, at most.
@@ -66,8 +66,8 @@ const MAX_GROUPS: usize = 16;
 pub struct Prometheus {
     name: String,
     http: Http,
-    /// Texts of queries that failed when asked alone.
-    apart: Mutex<BTreeSet<String>>,
+    /// Texts of queries to be asked alone.
+    apart: Mutex<Apart>,
 }
 
 /// What came of one query.
@@ -79,6 +79,20 @@ struct Outcome {
 impl From<SourceError> for Outcome {
     fn from(error: SourceError) -> Self {
         Outcome { points: Err(error), warnings: Vec::new() }
+    }
+}
+
+/// What a fetch is about, and when it is over.
+#[derive(Clone)]
+struct Ask<'a> {
+    request: &'a Request,
+    chunks: &'a [(Time, Time)],
+    end: Shared<BoxFuture<'static, ()>>,
+}
+
+impl<'a> Ask<'a> {
+    fn text(&self, member: usize) -> &'a str {
+        self.request.queries.get(member).map(|q| q.text.as_str()).unwrap_or_default()
     }
 }
 
@@ -110,13 +124,11 @@ impl Prometheus {
             }
         };
         let groups = groups(&request.queries, &self.apart.lock().unwrap_or_else(PoisonError::into_inner));
-        let chunks = &chunks;
-        // the semaphore of `http` bounds what is under way; this bounds what waits
-        let done: Vec<Vec<(usize, Outcome)>> = stream::iter(groups)
-            .map(|group| self.group(group, request, chunks))
-            .buffer_unordered(MAX_GROUPS)
-            .collect()
-            .await;
+        let whole = self.http.deadline().saturating_mul(2 * u32::try_from(chunks.len()).unwrap_or(u32::MAX / 2));
+        let ask = Ask { request, chunks: &chunks, end: tokio::time::sleep(whole).boxed().shared() };
+        // the semaphore of `http` bounds what is under way; this bounds what waits for it
+        let asked = stream::iter(groups).map(|group| self.group(group, ask.clone())).buffer_unordered(MAX_GROUPS);
+        let done: Vec<Vec<(usize, Outcome)>> = asked.collect().await;
         let mut outcomes: Vec<Option<Outcome>> = request.queries.iter().map(|_| None).collect();
         for (index, outcome) in done.into_iter().flatten() {
             if let Some(slot) = outcomes.get_mut(index) {
@@ -136,32 +148,31 @@ impl Prometheus {
     }
 
     /// The outcomes of one group, with the places of their queries in the request.
-    async fn group(&self, group: Group, request: &Request, chunks: &[(Time, Time)]) -> Vec<(usize, Outcome)> {
+    async fn group(&self, group: Group, ask: Ask<'_>) -> Vec<(usize, Outcome)> {
         if let Group::Joined { text, members } = &group {
-            match self.ask(text, members.len(), true, request.step, chunks).await {
+            match self.within(&ask, self.ask(text, members.len(), true, &ask)).await {
                 Ok(outcomes) => return members.iter().copied().zip(outcomes).collect(),
                 Err(trouble) if !trouble.query_suspect => {
                     return members.iter().map(|m| (*m, trouble.error.clone().into())).collect();
                 }
-                Err(_) => {}
+                // one of them: until it is asked alone, nobody knows which
+                Err(_) => members.iter().for_each(|m| self.set_apart(ask.text(*m), false)),
             }
         }
-        let singles = group.members().into_iter().map(|member| self.single(member, request, chunks).boxed());
+        let singles = group.members().into_iter().map(|member| self.single(member, &ask).boxed());
         stream::iter(singles).buffer_unordered(MAX_JOINED).collect().await
     }
 
-    async fn single(&self, member: usize, request: &Request, chunks: &[(Time, Time)]) -> (usize, Outcome) {
-        let text = request.queries.get(member).map(|q| q.text.as_str()).unwrap_or_default();
-        let answered = self.ask(text, 1, false, request.step, chunks).await;
-        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match answered {
+    async fn single(&self, member: usize, ask: &Ask<'_>) -> (usize, Outcome) {
+        let text = ask.text(member);
+        let outcome = match self.within(ask, self.ask(text, 1, false, ask)).await {
             Ok(outcomes) => {
-                apart.remove(text);
+                self.apart.lock().unwrap_or_else(PoisonError::into_inner).remove(text);
                 outcomes.into_iter().next().unwrap_or(Outcome { points: Ok(Vec::new()), warnings: Vec::new() })
             }
             Err(trouble) => {
-                if trouble.query_suspect && apart.len() < MAX_APART {
-                    apart.insert(text.to_owned());
+                if trouble.query_suspect {
+                    self.set_apart(text, true);
                 }
                 trouble.error.into()
             }
@@ -169,18 +180,29 @@ impl Prometheus {
         (member, outcome)
     }
 
+    fn set_apart(&self, text: &str, failed_alone: bool) {
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        if apart.len() < MAX_APART {
+            apart.insert(text.to_owned(), failed_alone);
+        }
+    }
+
+    /// The result, unless the time of the whole fetch is over before.
+    async fn within<T>(&self, ask: &Ask<'_>, result: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        match select(ask.end.clone(), std::pin::pin!(result)).await {
+            Either::Right((result, _)) => result,
+            Either::Left(_) => {
+                let help = "others were slow: is the server overloaded?";
+                Err(self.http.unavailable("an answer within the time for all queries", "none", help, false))
+            }
+        }
+    }
+
     /// Asks one text for all chunks; an outcome for each of its `members`.
-    async fn ask(
-        &self,
-        text: &str,
-        members: usize,
-        joined: bool,
-        step: Step,
-        chunks: &[(Time, Time)],
-    ) -> Result<Vec<Outcome>, Trouble> {
+    async fn ask(&self, text: &str, members: usize, joined: bool, ask: &Ask<'_>) -> Result<Vec<Outcome>, Trouble> {
         let mut gathered: Vec<Result<Gathered, SourceError>> = (0..members).map(|_| Ok(Gathered::default())).collect();
-        for (from, to) in chunks {
-            let matrix = self.chunk(text, *from, *to, step).await?;
+        for (from, to) in ask.chunks {
+            let matrix = self.chunk(text, *from, *to, ask.request.step).await?;
             let sorted = self.sort_out(matrix.series, members, joined)?;
             for (slot, series) in gathered.iter_mut().zip(sorted) {
                 if let Ok(so_far) = slot {

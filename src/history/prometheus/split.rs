@@ -4,7 +4,7 @@ use super::promql;
 use crate::error::Problem;
 use crate::history::{Query, Request};
 use crate::units::Time;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Points per series of one range query: Prometheus refuses more than 11,000.
 pub const MAX_CHUNK_POINTS: usize = 10_800;
@@ -54,8 +54,11 @@ impl Group {
     }
 }
 
-/// The groups of the queries, each query in one of them. Those of `apart` are alone.
-pub(super) fn groups(queries: &[Query], apart: &BTreeSet<String>) -> Vec<Group> {
+/// Texts of queries that are to be asked alone, and whether that failed too (or is still to be tried).
+pub(super) type Apart = BTreeMap<String, bool>;
+
+/// The groups of the queries, each query in one of them. Those of `apart` are alone; those that failed alone come last.
+pub(super) fn groups(queries: &[Query], apart: &Apart) -> Vec<Group> {
     let mut groups = Vec::new();
     let (mut texts, mut members, mut bytes) = (Vec::<String>::new(), Vec::new(), 0);
     let mut close = |texts: &mut Vec<String>, members: &mut Vec<usize>| match members.as_slice() {
@@ -72,9 +75,9 @@ pub(super) fn groups(queries: &[Query], apart: &BTreeSet<String>) -> Vec<Group> 
     };
     let mut alone = Vec::new();
     for (place, query) in queries.iter().enumerate() {
-        let joinable = if apart.contains(&query.text) { None } else { promql::joinable(&query.text) };
+        let joinable = if apart.contains_key(&query.text) { None } else { promql::joinable(&query.text) };
         let Some(text) = joinable else {
-            alone.push(Group::Single(place));
+            alone.push((apart.get(&query.text).copied().unwrap_or(false), place));
             continue;
         };
         // the longest index, so that the length doesn't depend on the place in the group
@@ -88,7 +91,8 @@ pub(super) fn groups(queries: &[Query], apart: &BTreeSet<String>) -> Vec<Group> 
         bytes += length;
     }
     close(&mut texts, &mut members);
-    groups.extend(alone);
+    alone.sort_unstable();
+    groups.extend(alone.into_iter().map(|(_, place)| Group::Single(place)));
     groups
 }
 
@@ -143,16 +147,17 @@ mod tests {
     fn a_query_is_in_one_group_and_bad_ones_are_alone() {
         let query = |text: &str| Query { id: String::new(), text: text.into() };
         let mut queries: Vec<Query> = (0..40).map(|i| query(&format!("m{i}"))).collect();
+        queries.push(query("failed"));
         queries.push(query("broken("));
         queries.push(query("suspect"));
-        let groups = groups(&queries, &BTreeSet::from(["suspect".to_owned()]));
+        let groups = groups(&queries, &Apart::from([("suspect".to_owned(), false), ("failed".to_owned(), true)]));
         let sizes: Vec<usize> = groups.iter().map(|g| g.members().len()).collect();
-        assert_eq!(sizes, [32, 8, 1, 1]);
+        assert_eq!(sizes, [32, 8, 1, 1, 1]);
         let mut all: Vec<usize> = groups.iter().flat_map(Group::members).collect();
         all.sort_unstable();
-        assert_eq!(all, (0..42).collect::<Vec<_>>());
+        assert_eq!(all, (0..43).collect::<Vec<_>>());
         assert!(matches!(&groups[1], Group::Joined { text, .. }
             if text.starts_with(r#"label_replace(m32, "forescale_query", "0", "", "") or label_replace(m33, "#)));
-        assert_eq!(groups[2..], [Group::Single(40), Group::Single(41)]);
+        assert_eq!(groups[2..], [Group::Single(41), Group::Single(42), Group::Single(40)]);
     }
 }
