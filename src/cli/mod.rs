@@ -13,6 +13,8 @@ mod history;
 mod hold;
 mod import;
 #[cfg(feature = "daemon")]
+mod leadtime;
+#[cfg(feature = "daemon")]
 mod release;
 mod replay;
 #[cfg(feature = "daemon")]
@@ -50,6 +52,8 @@ enum Command {
     #[cfg(feature = "daemon")]
     Explain(explain::Args),
     #[cfg(feature = "daemon")]
+    Leadtime(leadtime::Args),
+    #[cfg(feature = "daemon")]
     Release(release::Args),
     #[cfg(feature = "daemon")]
     Hold(hold::Args),
@@ -69,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         #[cfg(feature = "daemon")]
         Command::Explain(args) => explain::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Leadtime(args) => leadtime::run(&args),
         #[cfg(feature = "daemon")]
         Command::Release(args) => release::run(&args),
         #[cfg(feature = "daemon")]

@@ -1,5 +1,9 @@
 //! Load → replicas needed for it.
 
+mod lead_time;
+
+pub use lead_time::{Estimate, LeadTimes, Phase, Start, StartPath, Took};
+
 use crate::forecast::{LEVELS, WindowForecast};
 use crate::units::{Replicas, replicas_for};
 use serde::{Deserialize, Serialize};

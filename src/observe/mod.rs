@@ -4,9 +4,11 @@
 //! that carries an annotation of ours and for each autoscaler.
 
 mod cluster;
+mod starts;
 mod views;
 mod watch;
 
 pub use cluster::{Cluster, Sight, WatchFailure, WatchState, Watched};
+pub use starts::{PodStart, starts};
 pub use views::PREFIX;
 pub use watch::watch;
