@@ -1,4 +1,5 @@
 //! Recorded load from CSV, through the program: a file, a packed one, standard input, and every way to get it wrong.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write;
 use std::path::Path;
