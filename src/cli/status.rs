@@ -4,6 +4,7 @@ use super::statez::DaemonArgs;
 use crate::config::Mode;
 use crate::daemon::{Statez, WorkloadState, reason_name};
 use crate::error::Failure;
+use crate::history::Spending;
 use crate::plan::SourceState;
 use crate::units::Time;
 use std::time::Duration;
@@ -112,12 +113,22 @@ fn notes(statez: &Statez) -> Vec<String> {
     }
     lines.extend(statez.watches.iter().map(|w| format!("Watch fails: {w}")));
     lines.extend(statez.problems.iter().cloned());
+    lines.extend(statez.spending.iter().map(|(source, spending)| cost(source, spending)));
     lines.extend(
         statez.workloads.iter().flat_map(|w| {
             w.problems.iter().cloned().chain(w.write_error.iter().map(|e| format!("{}: {e}", w.workload)))
         }),
     );
     lines
+}
+
+/// What a source that is paid for costs.
+fn cost(source: &str, spending: &Spending) -> String {
+    let capped = if spending.capped { "; the cap holds requests back, so samples grow stale" } else { "" };
+    format!(
+        "Source {source}: {} metrics asked for in the last hour (at most {}), about ${:.2} a month{capped}",
+        spending.metrics_last_hour, spending.max_metrics_per_hour, spending.dollars_per_month
+    )
 }
 
 /// Four significant digits at most.
@@ -138,5 +149,25 @@ pub(super) fn age(age: Duration) -> String {
         s if s < 7200 => format!("{}m", s / 60),
         s if s < 172_800 => format!("{}h", s / 3600),
         s => format!("{}d", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_source_costs_and_its_cap_are_said() {
+        let mut spending = Spending {
+            metrics_last_hour: 30_000,
+            metrics_total: 90_000,
+            dollars_per_month: 219.0,
+            max_metrics_per_hour: 100_000,
+            capped: false,
+        };
+        let said = "Source aws: 30000 metrics asked for in the last hour (at most 100000), about $219.00 a month";
+        assert_eq!(cost("aws", &spending), said);
+        spending.capped = true;
+        assert_eq!(cost("aws", &spending), format!("{said}; the cap holds requests back, so samples grow stale"));
     }
 }

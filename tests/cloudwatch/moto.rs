@@ -141,7 +141,7 @@ fn text(minutes: &[(i64, f64)]) -> String {
     "timestamp,value\n".to_owned() + &rows.collect::<String>()
 }
 
-fn backtest(dir: &Path, name: &str, args: &[&str]) -> (Vec<u8>, Vec<u8>) {
+fn backtest(dir: &Path, name: &str, sts: Option<&str>, args: &[&str]) -> (Vec<u8>, Vec<u8>) {
     let file = |what: &str| dir.join(format!("{name}-{what}.csv"));
     let done = Command::new(env!("CARGO_BIN_EXE_forescale"))
         .args(["backtest", "--capacity-per-replica", "0.5", "--lead-time", "3m"])
@@ -150,6 +150,7 @@ fn backtest(dir: &Path, name: &str, args: &[&str]) -> (Vec<u8>, Vec<u8>) {
         .arg(file("decisions"))
         .arg("--forecasts")
         .arg(file("forecasts"))
+        .envs(sts.map(|url| ("AWS_ENDPOINT_URL_STS", url)))
         .env("AWS_ACCESS_KEY_ID", "AKID")
         .env("AWS_SECRET_ACCESS_KEY", "SECRET")
         .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -191,11 +192,23 @@ async fn fourteen_days_back_filled_then_live_then_an_outage() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("trace.csv");
     std::fs::write(&file, text(&recorded)).unwrap();
-    let from_csv = backtest(dir.path(), "csv", &["--history", file.to_str().unwrap()]);
+    let from_csv = backtest(dir.path(), "csv", None, &["--history", file.to_str().unwrap()]);
     let from_moto = backtest(
         dir.path(),
         "moto",
-        &["--cloudwatch-region", "eu-west-1", "--endpoint-url", &moto.url, "--query", QUERY, "--since", "348h"],
+        Some(&moto.url), // the role is assumed there too
+        &[
+            "--cloudwatch-region",
+            "eu-west-1",
+            "--role-arn",
+            "arn:aws:iam::123456789012:role/forescale",
+            "--endpoint-url",
+            &moto.url,
+            "--query",
+            QUERY,
+            "--since",
+            "348h",
+        ],
     );
     assert!(from_csv.0.len() > 10_000 && from_csv.1.len() > 10_000);
     assert!(from_csv == from_moto, "forecasts and decisions differ between the sources");
