@@ -5,6 +5,7 @@ use crate::error::{Failure, Problem};
 use anyhow::anyhow;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,8 +39,10 @@ impl ClusterArgs {
                 Failure::from(Problem::new("kubeconfig", "one with this context", chain(&e)).help(HELP))
             })?,
             None => Config::infer().await.map_err(|e| {
-                let expected = "a kubeconfig, or a pod's service account";
-                Failure::from(Problem::new("cluster", expected, chain(&e)).help(HELP))
+                // the kubeconfig is the source: outside a pod it is what the user can put right
+                let found = e.source().map_or_else(|| e.to_string(), chain);
+                let place = std::env::var("KUBECONFIG").map_or("~/.kube/config".into(), |p| format!("KUBECONFIG {p}"));
+                Failure::from(Problem::new(place, "a kubeconfig, or a pod's service account", found).help(HELP))
             })?,
         };
         let mut config = config;

@@ -3,7 +3,6 @@
 use super::cluster::{ClusterArgs, greet, runtime};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Mode;
 use crate::error::{Failure, Problem};
 use crate::observe::{Cluster, watch};
 use crate::policy::Workload;
@@ -90,10 +89,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
             Err(error) => failures.push(format!("{workload}: {error}")),
         }
         if acting.contains(workload) && !args.dry_run {
-            eprintln!(
-                "{workload}: note: forescale.dev/mode is still {:?}; a running daemon will raise it again",
-                Mode::Act
-            );
+            eprintln!("{workload}: note: forescale.dev/mode is still act; a running daemon will raise it again");
         }
     }
     if ledgers.is_empty() && failures.is_empty() {

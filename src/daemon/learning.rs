@@ -61,10 +61,9 @@ pub async fn school(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while tasks.recv_many(&mut batch, BATCH).await > 0 {
-        for learned in learn(&sources, clock.as_ref(), step, span, std::mem::take(&mut batch)).await {
-            if results.send(learned).await.is_err() {
-                return;
-            }
+        let batch = std::mem::take(&mut batch);
+        if learn(&sources, clock.as_ref(), step, span, batch, &results).await.is_err() {
+            return;
         }
     }
 }
@@ -78,7 +77,15 @@ struct Pupil {
     until: Time,
 }
 
-async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration, tasks: Vec<Task>) -> Vec<Learned> {
+/// Err: nobody wants results any more.
+async fn learn(
+    sources: &Sources,
+    clock: &dyn Clock,
+    step: Step,
+    span: Duration,
+    tasks: Vec<Task>,
+    results: &mpsc::Sender<Learned>,
+) -> Result<(), mpsc::error::SendError<Learned>> {
     let now = clock.now();
     let to = last_step(now, step);
     let mut pupils: Vec<Pupil> = Vec::new();
@@ -101,7 +108,6 @@ async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration,
     for pupil in pupils {
         per_task[pupil.task].push((pupil.track, pupil.error, pupil.until));
     }
-    let mut done = Vec::with_capacity(tasks.len());
     for (task, tracks) in tasks.into_iter().zip(per_task) {
         let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
         let (workload, edition) = (task.workload.clone(), task.edition);
@@ -111,9 +117,9 @@ async fn learn(sources: &Sources, clock: &dyn Clock, step: Step, span: Duration,
                 .await
                 .map_err(|e| format!("learning failed: {e}")),
         };
-        done.push(Learned { workload, edition, lessons });
+        results.send(Learned { workload, edition, lessons }).await?;
     }
-    done
+    Ok(())
 }
 
 async fn fetch(source: &dyn HistorySource, pupils: &mut [Pupil], mine: &[usize], to: Time, step: Step) {

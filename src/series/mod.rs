@@ -2,13 +2,14 @@
 
 mod calendar;
 mod grid;
+mod samples;
 
 pub use calendar::{Calendar, Slot};
 pub use grid::{GridError, detect_step, grid};
 
 use crate::units::{Step, Time};
+use samples::Samples;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// One measurement of load on the grid, in load units.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,18 +50,18 @@ pub struct Series {
     first: Time,
     step: Step,
     max_len: usize,
-    samples: VecDeque<Sample>,
+    samples: Samples,
 }
 
 impl Series {
     /// An empty series whose next sample is at `first`; keeps the newest `max_len`.
     pub fn new(first: Time, step: Step, max_len: usize) -> Self {
-        Series { first, step, max_len: max_len.max(1), samples: VecDeque::new() }
+        Series { first, step, max_len: max_len.max(1), samples: Samples::default() }
     }
 
     /// A series of known samples.
     pub fn of(first: Time, step: Step, samples: impl IntoIterator<Item = Sample>) -> Self {
-        let samples: VecDeque<_> = samples.into_iter().collect();
+        let samples: Samples = samples.into_iter().collect();
         Series { first, step, max_len: samples.len().max(1), samples }
     }
 
@@ -95,17 +96,17 @@ impl Series {
 
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
+        self.samples.len() == 0
     }
 
     /// Sample `i`, Missing outside.
     pub fn get(&self, i: usize) -> Sample {
-        self.samples.get(i).copied().unwrap_or(Sample::Missing)
+        self.samples.get(i).unwrap_or(Sample::Missing)
     }
 
     /// All samples with their instants, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Time, Sample)> + ExactSizeIterator + '_ {
-        self.samples.iter().enumerate().map(|(i, s)| (self.at(i), *s))
+        self.samples.iter().enumerate().map(|(i, s)| (self.at(i), s))
     }
 
     /// The newest sample that was measured, with its instant.
