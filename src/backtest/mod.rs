@@ -1,12 +1,15 @@
 //! Recorded history through the very same ticks as live, closed loop against a simulated cluster, never looking ahead.
 
+mod scores;
+
+pub use scores::{Scores, fixed, hpa, oracle, ready, score};
+
 use crate::forecast::{LEVELS, QuantileForecast};
 use crate::plan::{Observation, SourceState};
-use crate::policy::{LoadMetric, Mode, Policy};
-use crate::series::{Sample, Series};
-use crate::tick::{COMMITMENT, Inputs, Memory, MetricInputs, MetricMemory, tick};
-use crate::units::{LeadTime, Replicas, Step, Time, replicas_for};
-use serde::Serialize;
+use crate::policy::{LoadMetric, Mode, Policy, Workload, WorkloadKind};
+use crate::series::Series;
+use crate::tick::{COMMITMENT, Inputs, Memory, MetricInputs, MetricMemory, Record, tick};
+use crate::units::{LeadTime, Replicas, Step, Time};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -29,15 +32,6 @@ pub struct Setting {
     pub time_zone: String,
 }
 
-/// Scores over the scored steps.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Scores {
-    /// Share of the load that met no capacity.
-    pub unserved_fraction: f64,
-    /// Hours of ready replicas.
-    pub replica_hours: f64,
-}
-
 /// What came out.
 #[derive(Debug, Clone)]
 pub struct Backtest {
@@ -46,6 +40,10 @@ pub struct Backtest {
     forecasts: Vec<QuantileForecast>,
     /// The scores.
     pub scores: Scores,
+    /// First scored instant.
+    pub score_from: Time,
+    /// The candidates that decide at the end and their weights, the heaviest first.
+    pub mixture: Vec<(String, f32)>,
 }
 
 /// Every how many steps a forecast is kept for scoring.
@@ -53,12 +51,12 @@ const FORECAST_STRIDE: usize = 5;
 
 /// Runs the history through `tick`. Replicas added by a decision are ready one lead later, removed ones are gone at the
 /// next step: `ready[u] = min(desired[u - lead ..= u - 1])`.
-pub fn run(history: &Series, setting: &Setting) -> Backtest {
+///
+/// `log` is given what a decision log holds, record after record.
+pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(Record)>) -> Backtest {
     let step = history.step();
     let lead = step.cover(setting.lead_time.0);
-    let days = history.len() as f64 * f64::from(step.secs()) / 86_400.0;
-    let first_day = if days >= 10.0 { 7 } else { 2 };
-    let score_from = setting.score_from.unwrap_or(history.at(first_day * step.per_day()));
+    let score_from = score_from(history, setting);
     let capacity = setting.capacity_per_replica;
     let policy = Policy {
         mode: Mode::Observe,
@@ -78,19 +76,21 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
     };
     let nothing = Series::new(history.at(0), step, 1);
     let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, capacity)]);
-    // before the first decision: what the peak of the scored part would need is unknown, so the bound of the user's load so far
+    let workload = Workload { namespace: "backtest".into(), name: "history".into(), kind: WorkloadKind::Deployment };
+    if let Some(log) = &mut log {
+        log(Record::Start {
+            workload: workload.clone(),
+            build: env!("CARGO_PKG_VERSION").into(),
+            policy: policy.clone(),
+            metrics: vec![(nothing, capacity)],
+            continued: false,
+        });
+    }
     let mut desired: Vec<Replicas> = Vec::with_capacity(history.len());
     let (mut forecasts, mut decisions) = (Vec::new(), Vec::new());
-    let (mut unserved, mut load, mut ready_sum) = (0.0, 0.0, 0.0);
     for (i, (now, sample)) in history.iter().enumerate() {
-        let ready = if i == 0 { 0 } else { desired[i.saturating_sub(lead)..i].iter().copied().min().unwrap_or(0) };
+        let ready = ready(&desired, i, lead);
         let scored = now >= score_from;
-        if let (true, Sample::Valid(v)) = (scored, sample) {
-            let short = v - capacity * f64::from(ready);
-            unserved += if short > 1e-9 * capacity { short } else { 0.0 };
-            load += v;
-            ready_sum += f64::from(ready);
-        }
         let inputs = Inputs {
             metrics: vec![MetricInputs {
                 samples: vec![sample],
@@ -110,6 +110,9 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);
         desired.push(decision.plan.replicas);
+        if let Some(log) = &mut log {
+            log(Record::Tick { workload: workload.clone(), now, inputs, decision: decision.clone() });
+        }
         if scored {
             decisions.push((now, decision.plan.replicas));
             if i % FORECAST_STRIDE == 0 {
@@ -117,11 +120,26 @@ pub fn run(history: &Series, setting: &Setting) -> Backtest {
             }
         }
     }
-    let scores = Scores {
-        unserved_fraction: if load > 0.0 { unserved / load } else { 0.0 },
-        replica_hours: ready_sum * f64::from(step.secs()) / 3600.0,
-    };
-    Backtest { step, decisions, forecasts, scores }
+    let scores = score(history, setting, score_from, &desired);
+    let portfolios = memory.metrics.iter().map(|m| m.planner().portfolio());
+    let mixture = portfolios.flat_map(|p| p.mixture()).map(|(candidate, weight)| (candidate.to_string(), weight));
+    Backtest { step, decisions, forecasts, scores, score_from, mixture: mixture.collect() }
+}
+
+/// The setting's, or after 7 days of a history of at least 10, else after 2.
+fn score_from(history: &Series, setting: &Setting) -> Time {
+    let day = history.step().per_day();
+    let first_day = if history.len() >= 10 * day { 7 } else { 2 };
+    setting.score_from.unwrap_or(history.at(first_day * day))
+}
+
+/// The capacity with which `replicas` serve 99.9 % of the scored samples; 1 where there is no load.
+pub fn capacity_for_peak(history: &Series, setting: &Setting, replicas: Replicas) -> f64 {
+    let from = score_from(history, setting);
+    let mut loads: Vec<f64> = history.iter().filter(|(t, _)| *t >= from).filter_map(|(_, s)| s.valid()).collect();
+    loads.sort_by(f64::total_cmp);
+    let peak = loads.get((loads.len() * 999).div_ceil(1000).saturating_sub(1)).copied().unwrap_or(0.0);
+    if peak > 0.0 { peak / f64::from(replicas.max(1)) } else { 1.0 }
 }
 
 impl Backtest {
@@ -149,9 +167,4 @@ impl Backtest {
         }
         out
     }
-}
-
-/// Replicas just enough at every step, with no lead time: the yardstick of cost.
-pub fn oracle(load: f64, setting: &Setting) -> Replicas {
-    replicas_for(load, setting.capacity_per_replica).clamp(setting.min_replicas, setting.max_replicas)
 }

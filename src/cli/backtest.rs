@@ -1,16 +1,22 @@
 //! `forescale backtest`: what the decisions would have been on recorded history, and how they would have served.
 
 use super::history::HistoryArgs;
-use crate::backtest::{self, Setting};
+use crate::backtest::{self, Scores, Setting};
 use crate::error::{Failure, Problem};
+use crate::history::csv;
+use crate::series::Series;
+use crate::tick::Record;
 use crate::units::{LeadTime, Replicas, Time, parse_duration, parse_share};
 use anyhow::Context;
+use rayon::prelude::*;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 #[cfg(feature = "daemon")]
 const EXAMPLES: &str = "Examples:
   forescale backtest --history load.csv --capacity-per-replica 120 --max-replicas 50 --lead-time 3m
+  forescale backtest --peak-replicas 40 --history a.csv b.csv c.csv.gz
   forescale backtest --capacity-per-replica 120 --source-url http://prometheus:9090 \\
     --query 'sum(rate(http_requests_total[1m]))'";
 #[cfg(not(feature = "daemon"))]
@@ -23,9 +29,15 @@ const EXAMPLES: &str = "Example:
 pub struct Args {
     #[command(flatten)]
     history: HistoryArgs,
+    /// More CSV files, each a history of its own: all cores work on them
+    #[arg(value_name = "FILE", conflicts_with_all = ["decisions", "forecasts", "log"])]
+    more: Vec<PathBuf>,
     /// Load that one replica serves, in the unit of the history
-    #[arg(long, value_name = "LOAD", value_parser = positive)]
-    capacity_per_replica: f64,
+    #[arg(long, value_name = "LOAD", value_parser = positive, required_unless_present = "peak_replicas")]
+    capacity_per_replica: Option<f64>,
+    /// Instead of a capacity: replicas that serve 99.9 % of the scored samples, known with hindsight
+    #[arg(long, value_name = "N", conflicts_with = "capacity_per_replica", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    peak_replicas: Option<Replicas>,
     /// Lower bound
     #[arg(long, default_value_t = 1, value_name = "N")]
     min_replicas: Replicas,
@@ -50,6 +62,9 @@ pub struct Args {
     /// Write forecasts: origin,horizon_seconds,window_seconds,quantile,value
     #[arg(long, value_name = "FILE")]
     forecasts: Option<PathBuf>,
+    /// Write a decision log for `forescale replay`: JSON lines
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Write scores
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -73,29 +88,148 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
-    let series = args.history.read(args.lead_time)?;
-    let setting = Setting {
-        capacity_per_replica: args.capacity_per_replica,
-        min_replicas: args.min_replicas,
-        max_replicas: args.max_replicas,
-        lead_time: LeadTime(args.lead_time),
-        unserved_budget: args.unserved_budget,
-        score_from: args.score_from,
-        time_zone: args.time_zone.clone(),
+    let first = args.history.read(args.lead_time)?;
+    if args.more.is_empty() {
+        return one(args, &first);
+    }
+    let mut histories = vec![("--history".to_owned(), first)];
+    for path in &args.more {
+        histories.push((csv::name(path), super::history::read_file(path, args.lead_time)?));
+    }
+    let bar = indicatif::ProgressBar::new(histories.len() as u64);
+    let results: Vec<(String, Report)> = histories
+        .par_iter()
+        .map(|(name, series)| {
+            let report = Report::new(args, series, None).0;
+            bar.inc(1);
+            (name.clone(), report)
+        })
+        .collect();
+    bar.finish_and_clear();
+    println!(
+        "{:<28} {:>10} {:>13} {:>9} {:>9} {:>6}",
+        "history", "unserved", "replica-hours", "x enough", "HPA 70 %", "kept"
+    );
+    for (name, report) in &results {
+        let (ours, hpa) = (&report.scores, &report.hpa);
+        let kept = if ours.unserved_fraction <= args.unserved_budget { "yes" } else { "no" };
+        let unserved = format!("{:.4} %", ours.unserved_fraction * 100.0);
+        println!(
+            "{name:<28} {unserved:>10} {:>13.1} {:>9.3} {:>9.3} {kept:>6}",
+            ours.replica_hours, ours.cost, hpa.cost
+        );
+    }
+    let files: Vec<_> = results
+        .iter()
+        .map(
+            |(name, report)| serde_json::json!({ "history": name, "scores": report.scores, "rivals": report.rivals() }),
+        )
+        .collect();
+    write(&args.json, &|| serde_json::json!({ "files": files }).to_string() + "\n")
+}
+
+/// Our scores, and those of yardsticks.
+struct Report {
+    scores: Scores,
+    hpa: Scores,
+    oracle: Scores,
+    fixed: Option<Scores>,
+}
+
+impl Report {
+    fn new(args: &Args, series: &Series, log: Option<&mut dyn FnMut(Record)>) -> (Report, backtest::Backtest) {
+        let mut setting = Setting {
+            capacity_per_replica: 1.0,
+            min_replicas: args.min_replicas,
+            max_replicas: args.max_replicas,
+            lead_time: LeadTime(args.lead_time),
+            unserved_budget: args.unserved_budget,
+            score_from: args.score_from,
+            time_zone: args.time_zone.clone(),
+        };
+        setting.capacity_per_replica = match (args.capacity_per_replica, args.peak_replicas) {
+            (Some(capacity), _) => capacity,
+            (None, peak) => backtest::capacity_for_peak(series, &setting, peak.unwrap_or(1)),
+        };
+        let result = backtest::run(series, &setting, log);
+        let from = result.score_from;
+        let score = |desired: &[Replicas]| backtest::score(series, &setting, from, desired);
+        let fixed = backtest::fixed(series, &setting, from, args.unserved_budget);
+        let report = Report {
+            scores: result.scores,
+            hpa: score(&backtest::hpa(series, &setting, 0.7)),
+            oracle: score(&backtest::oracle(series, &setting)),
+            fixed: fixed.map(|n| score(&vec![n; series.len()])),
+        };
+        (report, result)
+    }
+
+    fn rivals(&self) -> serde_json::Value {
+        serde_json::json!({ "hpa_70_percent": self.hpa, "fixed_with_hindsight": self.fixed, "perfect_foresight": self.oracle })
+    }
+}
+
+fn one(args: &Args, series: &Series) -> Result<(), Failure> {
+    let mut log = match &args.log {
+        Some(path) => {
+            let file = std::fs::File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+            Some(std::io::BufWriter::new(file))
+        }
+        None => None,
     };
-    let result = backtest::run(&series, &setting);
-    let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| -> Result<(), Failure> {
-        match path {
-            Some(path) => {
-                Ok(std::fs::write(path, text()).with_context(|| format!("{}: cannot be written", path.display()))?)
-            }
-            None => Ok(()),
+    let mut failed = Ok(());
+    let mut record = |record: Record| {
+        if let (Some(log), Ok(())) = (&mut log, &failed) {
+            failed = writeln!(log, "{}", record.to_line());
         }
     };
+    let (report, result) = Report::new(args, series, args.log.is_some().then_some(&mut record));
+    failed.and_then(|()| log.map_or(Ok(()), |mut log| log.flush())).context("--log: cannot be written")?;
     write(&args.decisions, &|| result.decisions_csv())?;
     write(&args.forecasts, &|| result.forecasts_csv())?;
-    let json = serde_json::json!({ "scores": result.scores }).to_string() + "\n";
-    write(&args.json, &|| json.clone())?;
-    print!("{json}");
+    let json = serde_json::json!({
+        "scores": report.scores,
+        "rivals": report.rivals(),
+        "score_from": result.score_from,
+        "unserved_budget": args.unserved_budget,
+    });
+    write(&args.json, &|| json.to_string() + "\n")?;
+    println!("scored from {} on, budget {} %\n", result.score_from, args.unserved_budget * 100.0);
+    println!(
+        "{:<34} {:>10} {:>10} {:>13} {:>9} {:>6}",
+        "", "unserved", "worst day", "replica-hours", "x enough", "churn"
+    );
+    let fixed = report.fixed.map(|scores| ("a fixed number, known afterwards", scores));
+    let rows =
+        [("forescale", report.scores), ("HPA at 70 %", report.hpa), ("perfect foresight, same lead", report.oracle)];
+    for (name, s) in rows.into_iter().chain(fixed) {
+        let percent = |share: f64| format!("{:.4} %", share * 100.0);
+        println!(
+            "{name:<34} {:>10} {:>10} {:>13.1} {:>9.3} {:>6.2}",
+            percent(s.unserved_fraction),
+            percent(s.worst_day_unserved_fraction),
+            s.replica_hours,
+            s.cost,
+            s.churn
+        );
+    }
+    println!(
+        "\nunserved: share of the load that met no ready replica; x enough: ready replicas over what is just enough"
+    );
+    for (candidate, weight) in result.mixture.iter().take(SHOWN) {
+        println!("decided {:>3.0} % by {candidate}", weight * 100.0);
+    }
     Ok(())
+}
+
+/// Candidates that are named in the report.
+const SHOWN: usize = 5;
+
+fn write(path: &Option<PathBuf>, text: &dyn Fn() -> String) -> Result<(), Failure> {
+    match path {
+        Some(path) => {
+            Ok(std::fs::write(path, text()).with_context(|| format!("{}: cannot be written", path.display()))?)
+        }
+        None => Ok(()),
+    }
 }

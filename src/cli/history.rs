@@ -4,7 +4,7 @@ use crate::error::{Failure, Problem};
 use crate::history::{Points, csv};
 use crate::series::{Series, detect_step, grid};
 use crate::units::{Step, duration};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where recorded load comes from.
@@ -24,29 +24,41 @@ impl HistoryArgs {
     /// Reads it and lays it on its grid; on standard error go progress and warnings, also one if its step is coarser than `lead_time`.
     pub(super) fn read(&self, lead_time: Duration) -> Result<Series, Failure> {
         let (name, points, step) = self.points()?;
-        let series = grid(&points, step)
-            .map_err(|e| Problem::new(&name, "samples that make a regular series", e.to_string()))?;
-        if step.duration() > lead_time {
-            let expected = format!("a step no longer than the lead time {}", duration::format(lead_time));
-            let warning = Problem::new(&name, expected, duration::format(step.duration()))
-                .help("what rises within a step is seen too late: record the load at a finer step");
-            eprintln!("warning: {warning}");
-        }
-        Ok(series)
+        lay(&name, &points, step, lead_time)
     }
 
     fn points(&self) -> Result<(String, Points, Step), Failure> {
         match &self.history {
-            Some(path) => {
-                let points = csv::read(path)?;
-                let name = csv::name(path);
-                let step = detect_step(&points).ok_or_else(|| Problem::new(&name, "at least two rows", "one"))?;
-                Ok((name, points, step))
-            }
+            Some(path) => file(path),
             #[cfg(feature = "daemon")]
             None => self.source.read(),
             #[cfg(not(feature = "daemon"))]
             None => Err(Problem::new("--history", "a file", "none").into()),
         }
     }
+}
+
+fn file(path: &Path) -> Result<(String, Points, Step), Failure> {
+    let points = csv::read(path)?;
+    let name = csv::name(path);
+    let step = detect_step(&points).ok_or_else(|| Problem::new(&name, "at least two rows", "one"))?;
+    Ok((name, points, step))
+}
+
+/// One more CSV file, read like `--history`.
+pub(super) fn read_file(path: &Path, lead_time: Duration) -> Result<Series, Failure> {
+    let (name, points, step) = file(path)?;
+    lay(&name, &points, step, lead_time)
+}
+
+fn lay(name: &str, points: &Points, step: Step, lead_time: Duration) -> Result<Series, Failure> {
+    let series =
+        grid(points, step).map_err(|e| Problem::new(name, "samples that make a regular series", e.to_string()))?;
+    if step.duration() > lead_time {
+        let expected = format!("a step no longer than the lead time {}", duration::format(lead_time));
+        let warning = Problem::new(name, expected, duration::format(step.duration()))
+            .help("what rises within a step is seen too late: record the load at a finer step");
+        eprintln!("warning: {warning}");
+    }
+    Ok(series)
 }

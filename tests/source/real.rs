@@ -221,7 +221,7 @@ fn backtest(real: &Real, query: &str) {
     };
     let done = run(query, &real.url);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(String::from_utf8_lossy(&done.stdout).contains("\"scores\""));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("replica-hours"));
     let rows = std::fs::read_to_string(&decisions).unwrap().lines().count();
     assert!(rows >= 60, "{rows} rows for the decisions of an hour");
     for (query, url, code, says) in [
