@@ -303,7 +303,9 @@ mod tests {
             "0 0 31 2 *",
             "0 0 30 feb *",
             "a * * * *",
-            "1,,2 * * * *",
+            ", * * * *",
+            ", 0 * * *",
+            "0 0 , * *",
             "@every 5m",
             "@dailyfoo",
             "-1 * * * *",
@@ -315,6 +317,7 @@ mod tests {
         ] {
             assert!(Cron::parse(text).is_err(), "{text}");
         }
+        assert_eq!(Cron::parse("1,,2 * * * *").unwrap(), Cron::parse("1,2 * * * *").unwrap(), "as robfig");
         assert_eq!(
             Cron::parse("0 19-7 * * *").unwrap_err(),
             "an hour whose range begins before it ends (19-7 does not)"
