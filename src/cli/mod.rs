@@ -8,6 +8,7 @@ mod cluster;
 mod demo;
 #[cfg(feature = "daemon")]
 mod explain;
+mod forecast;
 mod history;
 #[cfg(feature = "daemon")]
 mod hold;
@@ -43,6 +44,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Backtest(backtest::Args),
+    Forecast(forecast::Args),
     Import(import::Args),
     Replay(replay::Args),
     #[cfg(feature = "daemon")]
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Backtest(args) => backtest::run(&args),
+        Command::Forecast(args) => forecast::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "daemon")]

@@ -1,3 +1,4 @@
 //! What people and scripts are shown.
 
+pub mod fan;
 pub mod live;

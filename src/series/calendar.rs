@@ -92,3 +92,73 @@ impl Calendar {
         usize::try_from(lag.max(0) / self.step).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Zone, and the UTC seconds of its two changes of 2021 (spring forward, fall back in local seasons), with the shift.
+    const ZONES: [(&str, &str, &str, i64); 5] = [
+        ("Europe/Berlin", "2021-03-28T01:00:00Z", "2021-10-31T01:00:00Z", 3600),
+        ("America/New_York", "2021-03-14T07:00:00Z", "2021-11-07T06:00:00Z", 3600),
+        ("Australia/Lord_Howe", "2021-10-02T15:30:00Z", "2021-04-03T15:00:00Z", 1800),
+        ("America/Santiago", "2021-09-05T04:00:00Z", "2021-04-04T03:00:00Z", 3600),
+        ("Asia/Jerusalem", "2021-03-26T00:00:00Z", "2021-10-30T23:00:00Z", 3600),
+    ];
+
+    #[test]
+    fn both_changes_in_five_zones() {
+        for (zone, forward, back, shift) in ZONES {
+            let mut calendar = Calendar::new(zone, Step::MINUTE);
+            for (change, by) in [(forward, shift), (back, -shift)] {
+                let at = Time::parse(change).unwrap();
+                let jump = calendar.offset(at.secs()) - calendar.offset(at.secs() - 1);
+                assert_eq!(jump, by, "{zone} {change}");
+                // six hours later the same local time was a day and the jump ago
+                let later = at + Duration::from_secs(6 * 3600);
+                assert_eq!(calendar.lag(later, 1) as i64 * 60, DAY - by, "{zone} {change}");
+                assert_eq!(calendar.slot(later).of_day, calendar.slot(Time::from_secs(later.secs() - DAY + by)).of_day);
+                // a week later everything is as usual again
+                assert_eq!(calendar.lag(at + Duration::from_secs(8 * 86_400), 1) as i64 * 60, DAY);
+            }
+        }
+    }
+
+    #[test]
+    fn the_repeated_hour_is_two_samples_of_one_slot_and_the_skipped_hour_has_none() {
+        for (zone, forward, back, shift) in ZONES {
+            let mut calendar = Calendar::new(zone, Step::MINUTE);
+            let mut counts = |change: &str| {
+                let at = Time::parse(change).unwrap().secs();
+                let mut seen = std::collections::BTreeMap::<usize, usize>::new();
+                // the local day around the change
+                let midnight =
+                    (-1440..=0).rev().map(|m| at + 60 * m).find(|t| calendar.slot(Time::from_secs(*t)).of_day == 0);
+                let start = midnight.unwrap();
+                let weekday = calendar.slot(Time::from_secs(start)).weekday;
+                for minute in 0..1600 {
+                    let slot = calendar.slot(Time::from_secs(start + 60 * minute));
+                    if slot.weekday == weekday {
+                        *seen.entry(slot.of_day).or_default() += 1;
+                    }
+                }
+                seen
+            };
+            // Santiago skips and repeats at midnight itself, where its day has no such beginning
+            if zone != "America/Santiago" {
+                let spring = counts(forward);
+                assert_eq!(spring.len() as i64 * 60, DAY - shift, "{zone}: skipped");
+                let autumn = counts(back);
+                assert_eq!(autumn.values().filter(|n| **n == 2).count() as i64 * 60, shift, "{zone}: repeated");
+            }
+        }
+    }
+
+    #[test]
+    fn weekdays_are_local() {
+        let monday = Time::parse("2021-01-04T00:30:00Z").unwrap();
+        assert_eq!(Calendar::new("UTC", Step::MINUTE).slot(monday), Slot { of_day: 30, weekday: 0 });
+        assert_eq!(Calendar::new("America/New_York", Step::MINUTE).slot(monday), Slot { of_day: 1170, weekday: 6 });
+    }
+}

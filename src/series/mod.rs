@@ -2,10 +2,12 @@
 
 mod calendar;
 mod grid;
+mod quality;
 mod samples;
 
 pub use calendar::{Calendar, Slot};
 pub use grid::{GridError, detect_step, grid};
+pub use quality::{Doubt, Evidence, Quality};
 
 use crate::units::{Step, Time};
 use samples::Samples;

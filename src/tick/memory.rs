@@ -4,7 +4,7 @@ use crate::demand::{Demand, demand};
 use crate::forecast::{Fitted, LEVELS, QuantileForecast, Task, fit};
 use crate::plan::{PlanMemory, PlanTask, Planner, Proposal, Standing, believed, usual_high, usual_low};
 use crate::policy::Policy;
-use crate::series::{Sample, Series};
+use crate::series::{Evidence, Quality, Sample, Series};
 use crate::units::{Replicas, Step, Time, replicas_for};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,6 +28,8 @@ const SURGE_CAP: f64 = 2.0;
 #[derive(Debug, Clone)]
 pub struct MetricMemory {
     series: Series,
+    /// What may teach the forecaster; what reacts to the load of now sees all that is believed.
+    quality: Quality,
     forecaster: Fitted,
     planner: Planner,
     lead: usize,
@@ -99,6 +101,7 @@ impl MetricMemory {
         };
         let mut memory = MetricMemory {
             series: Series::new(history.at(0), step, DAYS * step.per_day()),
+            quality: Quality::new(step, &policy.time_zone),
             forecaster: fit(&Series::new(history.at(0), step, 1), &task),
             planner: Planner::new(plan_task),
             lead,
@@ -117,7 +120,11 @@ impl MetricMemory {
         let at = self.series.next_at();
         let sample = believed(sample, &self.series);
         self.series.push(sample);
-        self.forecaster.observe(at, sample);
+        let lesson = match sample.valid() {
+            Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
+            None => sample,
+        };
+        self.forecaster.observe(at, lesson);
         let forecast = self.forecaster.predict();
         let window = forecast.window(self.lead).filter(|_| forecast.abstains.is_none());
         let Some(capacity) = self.capacity else {
