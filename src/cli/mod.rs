@@ -20,6 +20,7 @@ mod release;
 mod replay;
 #[cfg(feature = "daemon")]
 mod run;
+mod simulate;
 #[cfg(feature = "daemon")]
 mod source;
 #[cfg(feature = "daemon")]
@@ -60,6 +61,7 @@ enum Command {
     #[cfg(feature = "daemon")]
     Hold(hold::Args),
     Demo(demo::Args),
+    Simulate(simulate::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "daemon")]
         Command::Hold(args) => hold::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

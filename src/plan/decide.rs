@@ -100,6 +100,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     if memory.pace.last().is_none() {
         memory.pace.begin(now, base, seen.replicas);
     }
+    memory.pace.stands(now, seen.floor.unwrap_or(0));
     follow(now, evidence.standing, base.max(seen.replicas), memory);
     let held = memory.stabilized(now, parts.reactive);
     let reactive = if seen.autoscaled { parts.reactive } else { held };

@@ -42,6 +42,20 @@ impl Pace {
         }
     }
 
+    /// A floor that stands in the cluster, whoever kept it from falling: the next plan falls from there.
+    pub fn stands(&mut self, now: Time, floor: Replicas) {
+        if let (Some(last), Some(newest)) = (self.last, self.minutes.front())
+            && floor > last
+        {
+            let low = newest.low;
+            self.note(now, floor);
+            self.last = Some(last);
+            if let Some(newest) = self.minutes.front_mut() {
+                newest.low = low.min(newest.low);
+            }
+        }
+    }
+
     /// Remembers a plan.
     pub fn note(&mut self, now: Time, replicas: Replicas) {
         let minute = now.secs().div_euclid(60);
@@ -108,6 +122,18 @@ mod tests {
         assert_eq!(path[..5], [90, 81, 73, 70, 70]);
         // the hundred leaves the window after 15 minutes, the ninety after 16
         assert_eq!(path[14..], [70, 63, 57, 52]);
+    }
+
+    #[test]
+    fn a_floor_that_could_not_be_lowered_is_where_the_fall_begins() {
+        let mut pace = Pace::default();
+        pace.note(at(0), 100);
+        for minute in 1..=30 {
+            pace.stands(at(minute), 100);
+            let least = pace.least(at(minute));
+            pace.note(at(minute), least);
+            assert_eq!((minute, least, pace.last()), (minute, 90, Some(90)), "nothing could be written");
+        }
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl HpaObject {
         original.unwrap_or(1)
     }
 
+    /// Our floor if it is in force: a ledger's value that someone else has overwritten is not.
+    pub fn our_floor(&self) -> Option<Replicas> {
+        let floor = self.ledger().ok().flatten()?.floor;
+        (self.min_replicas == Some(floor)).then_some(floor)
+    }
+
     /// What [`crate::actuate::actions`] is given of this object and its Deployment.
     pub fn view(&self, deployment: &Deployment) -> Result<TargetView, crate::actuate::LedgerError> {
         Ok(TargetView {

@@ -75,7 +75,7 @@ impl Operator {
                 replicas: cluster.deployment.replicas(),
                 ready: cluster.deployment.ready(now),
                 autoscaled: cluster.autoscaled(),
-                floor: cluster.hpa.ledger().ok().flatten().map(|ledger| ledger.floor),
+                floor: cluster.hpa.our_floor(),
                 rollout: false,
                 blocked: cluster.deployment.blocked(),
             },

@@ -1,0 +1,92 @@
+//! `forescale simulate`: many simulated workloads under faults, every invariant checked on every step.
+
+use crate::error::{Failure, Problem, did_you_mean};
+use crate::simulate::{Fault, Forecaster, Trial, Verdict, run_trial};
+
+/// Prove that it is safe: simulated workloads, drawn faults, every invariant checked on every step.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Everything follows from the seed: the same seed and build give the same run.
+Exit code 1 when an invariant did not hold.
+Example:
+  forescale simulate --seed 7 --hours 1000 --faults all --forecaster adversary")]
+pub struct Args {
+    /// Seed of everything that is drawn
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Workload-hours in total
+    #[arg(long, default_value_t = 1000, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    hours: u64,
+    /// Faults that may happen: all, none, or a list of names
+    #[arg(long, default_value = "all", value_name = "NAMES")]
+    faults: String,
+    /// Who forecasts: the real one, or an adversary that says anything at all
+    #[arg(long, default_value = "real", value_parser = ["real", "adversary"], value_name = "WHO")]
+    forecaster: String,
+    /// The verdict as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let forecaster = if args.forecaster == "adversary" { Forecaster::Adversary } else { Forecaster::Real };
+    let trial = Trial { seed: args.seed, hours: args.hours, faults: faults(&args.faults)?, forecaster };
+    // first of all: whatever happens, this replays it
+    let names: Vec<String> = trial.faults.iter().map(|f| f.name()).collect();
+    eprintln!(
+        "seed {}, {} workload-hours, forecaster {}, faults: {}",
+        trial.seed,
+        trial.hours,
+        args.forecaster,
+        if names.is_empty() { "none".into() } else { names.join(",") }
+    );
+    let verdict = run_trial(&trial);
+    if args.json {
+        println!("{}", serde_json::to_string(&verdict).map_err(anyhow::Error::from)?);
+    } else {
+        print(&verdict);
+    }
+    match verdict.violations {
+        0 => Ok(()),
+        n => Err(anyhow::anyhow!("{n} violations; seed {} replays them", verdict.seed).into()),
+    }
+}
+
+fn faults(text: &str) -> Result<Vec<Fault>, Failure> {
+    let one = |word: &str| {
+        let found = Fault::ALL.into_iter().find(|f| f.name() == word);
+        found.ok_or_else(|| {
+            let names = Fault::ALL.map(Fault::name);
+            let help = did_you_mean(word, names.iter().map(String::as_str)).map(|w| format!("did you mean {w}?"));
+            Problem::new("--faults", format!("all, none, or some of {}", names.join(",")), word)
+                .help(help.unwrap_or_default())
+                .into()
+        })
+    };
+    match text {
+        "all" => Ok(Fault::ALL.to_vec()),
+        "none" => Ok(Vec::new()),
+        list => list.split(',').map(str::trim).map(one).collect(),
+    }
+}
+
+fn print(verdict: &Verdict) {
+    for (fault, episodes) in &verdict.episodes {
+        println!("{:<16} {episodes:>9} episodes", fault.name());
+    }
+    for violation in &verdict.first_violations {
+        let faults: Vec<String> = violation.faults.iter().map(|f| f.name()).collect();
+        let (n, minute) = (violation.workload, violation.minute);
+        println!(
+            "{} workload {n} minute {minute}: {} (faults: {})",
+            violation.invariant,
+            violation.seen,
+            faults.join(",")
+        );
+    }
+    println!(
+        "{} workload-hours, {} workloads, {} turns, {} floors written: {} violations",
+        verdict.workload_hours, verdict.workloads, verdict.turns, verdict.floors_written, verdict.violations
+    );
+}
