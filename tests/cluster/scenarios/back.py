@@ -27,13 +27,13 @@ def the_floor_comes_down_in_steps(world):
     top = until(120, "the floor covers the load", lambda: (world.floor() or 0) >= 17 and world.floor())
     until(fall + 30 - time.time(), "the load has fallen", lambda: world.need(time.time()) <= 13)
     # five minutes of fresh samples come before anything is lowered, then a tenth a minute
-    until(480, "the floor follows the fall", lambda: world.floor() <= top - 3)
+    until(480, "the floor follows the fall", lambda: world.lowest_floor(fall) <= top - 3)
     steps = []
     for t, floor, _, _ in world.timeline:
         if floor and (not steps or steps[-1][1] != floor):
             steps.append((round(t - world.trace.start), floor))
     falls = [a[1] - b[1] for a, b in zip(steps, steps[1:]) if b[1] < a[1]]
-    check(len(falls) >= 2 and max(falls) <= 3, f"the floor fell by {falls}; expected small steps: {steps}")
+    check(len(falls) >= 2 and max(falls) <= 0.15 * top, f"the floor fell by {falls}; expected small steps: {steps}")
     check(world.events("lowered"), "no event says that the floor was lowered")
 
 

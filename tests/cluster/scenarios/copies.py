@@ -1,6 +1,7 @@
 """Copies of the program that die, stop or come twice."""
 import time
 
+from harness.kube import HPA
 from harness.scenario import scenario
 from harness.wait import check, hold, until
 
@@ -43,3 +44,17 @@ def two_copies_one_writes(world):
     old = writes(writer)
     hold(12, "the thawed copy writes nothing", lambda: writes(writer) == old)
     check(writes(other) >= mine, "the new writer lost its books")
+
+
+@scenario(minute="06:42", about_seconds=90)
+def leftovers_are_swept(world):
+    """A workload that is deleted while no copy runs: the next copy puts its HPA's own value back at its start."""
+    world.web()
+    first = world.forescale()
+    floor = until(120, "the floor rises", lambda: (world.floor() or 0) > 14 and world.floor())
+    first.stop(5)
+    world.kube.delete("Deployment", world.ns, "web")
+    check(world.floor() == floor, "the floor does not wait for anybody")
+    world.forescale()
+    until(60, "the user's value is back", lambda: world.floor() == 2)
+    until(30, "nothing of ours is left", lambda: not any("forescale" in m for m, _, _ in world.managers(HPA)))
