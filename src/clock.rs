@@ -1,5 +1,7 @@
 //! The only place that reads time.
 
+#![expect(clippy::disallowed_methods, reason = "this is the place")]
+
 use crate::units::Time;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

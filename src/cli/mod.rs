@@ -44,7 +44,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Backtest(backtest::Args),
+    Backtest(Box<backtest::Args>),
     Forecast(forecast::Args),
     Import(import::Args),
     Replay(replay::Args),

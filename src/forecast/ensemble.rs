@@ -194,12 +194,12 @@ impl Window {
         }
         let measured = past.to_load(top);
         let mut loads = [0.0f64; EXPERTS];
-        for e in 0..EXPERTS {
+        for (e, load) in loads.iter_mut().enumerate() {
             if said.points[e].is_finite() {
-                loads[e] = past.to_load(said.points[e]);
+                *load = past.to_load(said.points[e]);
                 self.scales[e].add((top - said.points[e]).abs(), said.when);
                 self.flat[e][0].add((top - said.points[e]).abs());
-                self.flat[e][1].add((measured - loads[e]).abs() as f32);
+                self.flat[e][1].add((measured - *load).abs() as f32);
             }
         }
         for (k, member) in MEMBERS.iter().enumerate() {

@@ -54,11 +54,12 @@ impl Fitted {
         let z = self.past.z(0).unwrap_or(0.0);
         self.bank.learn(z, self.past.now_valid(), slot);
         let newest = self.past.newest_top();
-        if let Some(start) = newest {
-            if self.past.is_clean(start) && self.past.peak() > 0.0 {
-                let top = self.past.recent_top(self.past.window());
-                self.windows.iter_mut().for_each(|w| w.learn(&self.past, start, top));
-            }
+        if let Some(start) = newest
+            && self.past.is_clean(start)
+            && self.past.peak() > 0.0
+        {
+            let top = self.past.recent_top(self.past.window());
+            self.windows.iter_mut().for_each(|w| w.learn(&self.past, start, top));
         }
         let first = newest.unwrap_or(0);
         let behind = (self.past.seen() - 1).saturating_sub(first);

@@ -39,7 +39,7 @@ impl HoltWinters {
         if self.seen == 1 {
             self.level = z;
         }
-        let first_day = self.seen <= 1440.min(usize::MAX);
+        let first_day = self.seen <= 1440;
         let before = self.level;
         let surprise = z - before - *season;
         self.level += self.alpha * surprise;
