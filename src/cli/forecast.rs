@@ -7,6 +7,7 @@ use crate::report::fan;
 use crate::series::{Evidence, Quality, Sample, Series};
 use crate::tick::COMMITMENT;
 use anyhow::Context;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,13 +61,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         std::fs::write(path, fan::html(&forecast, step, &recent))
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
-    if args.json {
-        println!("{}", serde_json::json!({ "forecast": forecast, "explanation": explanation }));
+    let text = if args.json {
+        serde_json::json!({ "forecast": forecast, "explanation": explanation }).to_string() + "\n"
     } else if args.csv {
-        print!("{}", fan::csv(&forecast, step));
+        fan::csv(&forecast, step)
     } else {
         let now = measured.iter().next_back().and_then(|(_, s)| s.measured());
-        print!("{}", fan::text(&forecast, &explanation, step, now));
+        fan::text(&forecast, &explanation, step, now)
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(e.into())),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -106,3 +106,27 @@ pub fn html(forecast: &QuantileForecast, step: Step, recent: &[(f64, f64)]) -> S
         most = number(most),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::{Task, fit};
+    use crate::series::{Sample, Series};
+    use crate::units::Time;
+
+    #[test]
+    fn a_fan_in_three_forms() {
+        let task = Task { step: Step::MINUTE, horizons: vec![1, 60], window: 5, time_zone: "UTC".into() };
+        let samples = (0..300).map(|i| Sample::Valid(50.0 + f64::from(i % 7)));
+        let fitted = fit(&Series::of(Time::from_secs(0), Step::MINUTE, samples), &task);
+        let (forecast, explanation) = (fitted.predict(), fitted.explain());
+        let shown = text(&forecast, &explanation, Step::MINUTE, Some(55.0));
+        assert!(shown.contains("60 min") && shown.contains('█') && shown.contains("95 % held"), "{shown}");
+        let rows: Vec<String> = csv(&forecast, Step::MINUTE).lines().map(str::to_owned).collect();
+        assert_eq!(rows.len(), 1 + 2 * LEVELS.len());
+        assert!(rows[1].starts_with("1970-01-01T04:59:00Z,60,0.5,"), "{}", rows[1]);
+        let page = html(&forecast, Step::MINUTE, &[(-1.0, 50.0), (0.0, 55.0)]);
+        assert_eq!(page.matches("<polygon").count(), LEVELS.len() - 1);
+        assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+    }
+}
