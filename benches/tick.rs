@@ -81,7 +81,9 @@ fn portfolio(c: &mut Criterion) {
         minute += 1;
         portfolio.advance(Time::from_secs(60 * minute as i64), load(minute), true, None, 12.0)
     };
-    (0..8 * 1440).for_each(|_| drop(step()));
+    (0..8 * 1440).for_each(|_| {
+        step();
+    });
     c.bench_function("portfolio: books and decision of one step", |b| b.iter(|| black_box(step())));
 }
 
