@@ -247,6 +247,12 @@ impl TargetView {
             Target::Hpa { .. } | Target::ScaledObject { .. } => self.floor,
         }
     }
+
+    /// Our floor where it is in force: a value of the ledger's that someone else has overwritten is not.
+    pub fn our_floor(&self) -> Option<Replicas> {
+        let floor = self.ledger.as_ref()?.floor;
+        (self.standing() == Some(floor)).then_some(floor)
+    }
 }
 
 impl Outcome {

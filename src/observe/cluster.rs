@@ -275,7 +275,7 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         replicas: view.replicas,
         ready: workload.ready,
         autoscaled: !scaling.is_empty(),
-        floor: target.as_ref().ok().and_then(|t| t.ledger.as_ref()).map(|l| l.floor),
+        floor: target.as_ref().ok().and_then(TargetView::our_floor),
         rollout: workload.rollout,
         blocked: workload.blocked.clone(),
     };

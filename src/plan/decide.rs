@@ -14,6 +14,8 @@ pub const STABILIZATION: Duration = Duration::from_secs(300);
 pub const HOLD: Duration = Duration::from_secs(3600);
 /// A plan is looked at again after this time at the latest.
 const WAKE: Duration = Duration::from_secs(60);
+/// After so long a pause, plans that nothing is left of in the cluster say nothing of now.
+const PAUSE: Duration = Duration::from_secs(600);
 /// Recommendations remembered at most.
 const MAX_ADVICE: usize = 64;
 
@@ -63,12 +65,36 @@ pub struct PlanMemory {
     fresh_since: Option<Time>,
     stale: Option<(Time, Replicas)>,
     recovering: bool,
+    /// When the newest plan was made.
+    #[serde(default)]
+    decided: Option<Time>,
+    /// When a floor of an earlier copy was found.
+    #[serde(default)]
+    inherited: Option<Time>,
 }
 
 impl PlanMemory {
     /// The newest plan. None before the first.
     pub fn last(&self) -> Option<Replicas> {
         self.pace.last()
+    }
+
+    /// Our clock may have been set since the newest plan. Backwards it was for sure; forwards when `ours`, a floor that
+    /// would have expired in so long a pause, still stands. Then at most a minute has passed.
+    fn set_clock(&mut self, now: Time, ours: bool) {
+        let gap = self.decided.map_or(0, |decided| now.millis() - decided.millis());
+        let passed = if gap < 0 { 0 } else { WAKE.as_millis() as i64 };
+        if gap < 0 || (ours && gap > VALID.as_millis() as i64) {
+            let moved = |t: Time| Time::from_millis(t.millis().saturating_add(gap - passed));
+            self.pace.set_clock(now, passed / 60_000);
+            self.advice.iter_mut().for_each(|(t, _)| *t = moved(*t));
+            self.fresh_since = self.fresh_since.map(moved);
+            self.stale = self.stale.map(|(t, held)| (moved(t), held));
+            self.inherited = self.inherited.map(moved);
+        } else if !ours && gap > PAUSE.as_millis() as i64 {
+            self.pace = Pace::default();
+        }
+        self.decided = Some(now);
     }
 
     /// The largest of the reactive needs of the stabilization window, this one included.
@@ -95,10 +121,12 @@ impl PlanMemory {
 /// the result is a floor; where none does, it is the whole decision and the reactive need is held for the window.
 pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation, memory: &mut PlanMemory) -> Plan {
     let parts = evidence.parts;
+    memory.set_clock(now, seen.floor.is_some());
     let own = if seen.autoscaled { seen.floor.unwrap_or(0) } else { seen.replicas };
     let base = memory.pace.last().unwrap_or(own).max(seen.floor.unwrap_or(0));
     if memory.pace.last().is_none() {
         memory.pace.begin(now, base, seen.replicas);
+        memory.inherited = seen.floor.map(|_| now);
     }
     memory.pace.stands(now, seen.floor.unwrap_or(0));
     follow(now, evidence.standing, base.max(seen.replicas), memory);
@@ -163,7 +191,9 @@ fn lower(
     if let Some((since, held)) = memory.stale {
         // where an autoscaler stands above, it still reacts on its own metrics: after an hour our floor is what is usual
         return match evidence.usual_high {
-            Some(usual) if seen.autoscaled && now.since(since) >= HOLD => (usual.max(least), Reason::HoldStale),
+            Some(usual) if seen.autoscaled && now.since(since) >= HOLD => {
+                (usual.min(memory.pace.most(now)).max(least), Reason::HoldStale)
+            }
             _ => (held.max(base), Reason::HoldStale),
         };
     }
@@ -171,6 +201,8 @@ fn lower(
     match () {
         () if seen.rollout => (base, Reason::HoldRollout),
         () if evidence.surge.is_some() => (base, Reason::Surge),
+        // how fast an earlier copy lowered it is not known
+        () if memory.inherited.is_some_and(|t| now.since(t) < VALID) => (base, Reason::HoldRestart),
         () if !settled => (base, if memory.recovering { Reason::HoldStale } else { Reason::HoldRestart }),
         () if evidence.standing == Standing::Gap => (base, Reason::HoldStale),
         () => {

@@ -56,6 +56,13 @@ impl Pace {
         }
     }
 
+    /// Our clock was set: in truth `minutes` have passed since the newest plan.
+    pub fn set_clock(&mut self, now: Time, minutes: i64) {
+        let Some(newest) = self.minutes.front() else { return };
+        let gap = now.secs().div_euclid(60) - newest.minute - minutes;
+        self.minutes.iter_mut().for_each(|m| m.minute = m.minute.saturating_add(gap));
+    }
+
     /// Remembers a plan.
     pub fn note(&mut self, now: Time, replicas: Replicas) {
         let minute = now.secs().div_euclid(60);
@@ -83,7 +90,14 @@ impl Pace {
             old => (0..(old / MINUTES).min(32)).fold(m.high, |left, _| share(left, 7)),
         });
         let least = limited.max().unwrap_or(0);
-        if newest.high <= SMALL { least.min(newest.high.saturating_sub(1)) } else { least }
+        // a few minutes without a plan do not add up to more than their tenths
+        let age = (minute - newest.minute).clamp(1, MINUTES);
+        if newest.high <= SMALL {
+            let left = newest.high.saturating_sub(u32::try_from(age).unwrap_or(1));
+            return least.min(newest.high.saturating_sub(1)).max(left);
+        }
+        let tenths = (0..age).fold(newest.high, |left, _| share(left, 9));
+        if minute - newest.minute <= MINUTES { least.max(tenths) } else { least }
     }
 
     /// The most a plan may be now without load that already needs more: four times the least of the last 10 minutes

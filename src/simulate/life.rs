@@ -7,7 +7,7 @@ use super::fleet::{Forecaster, Trial};
 use super::pods::StartDelay;
 use super::witness::{Turned, Violation, Witness};
 use crate::actuate::{self, Write};
-use crate::plan::{Bounds, Evidence, Observation, Plan, PlanMemory, SourceState, decide};
+use crate::plan::{Bounds, Observation, Plan, PlanMemory, SourceState, VALID, decide};
 use crate::policy::{LoadMetric, Mode, Policy};
 use crate::rng::{self, Rng};
 use crate::series::{Sample, Series};
@@ -24,10 +24,18 @@ const SWEEP: Duration = Duration::from_secs(60);
 const MAX_WRITE_AGE: Duration = Duration::from_secs(30);
 /// Minutes of truth after which nothing false is left in what the operator knows.
 const TRUTH_MINUTES: u64 = 5;
+/// Minutes for which a sample says something of now.
+const CLAIM_MINUTES: u64 = 3;
+/// Seconds after which a sample says nothing of now.
+const OLD_SECONDS: f64 = 180.0;
+/// On either side of a time of day, minutes that still count as the same.
+const HABIT_MINUTES: usize = 30;
+/// A load that rises beyond what was thought possible is extrapolated to this multiple at most.
+const SURGE: Replicas = 2;
 /// Minutes of zeros that are not believed.
 const DOUBTED_ZEROS: u64 = 55;
-/// Minutes of load after which a collapse is noticed.
-const KNOWN_MINUTES: u64 = 130;
+/// Minutes of load within a day, beyond which a collapse is noticed.
+const KNOWN_MINUTES: usize = 60;
 
 /// What came out of a life.
 #[derive(Debug)]
@@ -67,8 +75,11 @@ struct Life {
     last_value: f64,
     zeros: u64,
     truthful_minutes: u64,
-    uninformed_since: Option<Time>,
+    uninformed_minutes: u64,
+    /// What the newest sample of a minute claims to need.
     claims: std::collections::VecDeque<(u64, Replicas)>,
+    /// The need of every sample that the operator was given; None where it could not be believed.
+    needs: Vec<Option<Replicas>>,
     had_skew: bool,
     skew_before: f64,
     floors_written: u64,
@@ -149,7 +160,8 @@ impl Life {
             last_value: load,
             zeros: 0,
             truthful_minutes: 0,
-            uninformed_since: None,
+            uninformed_minutes: 0,
+            needs: Vec::new(),
             claims: Default::default(),
             had_skew: false,
             skew_before: 0.0,
@@ -183,14 +195,17 @@ impl Life {
             self.cluster.step(load, true);
         }
         let told = self.tell(minute, load);
+        let ahead = if matches!(self.mind, Mind::Real { .. }) { self.skew(minute) } else { 0.0 };
+        // by a clock that is ahead, the newest sample is old: the load of now is not known
+        let believed = told.informed;
+        let told = Told { informed: told.informed && ahead < OLD_SECONDS, ..told };
         self.truthful_minutes = if told.truthful { self.truthful_minutes + 1 } else { 0 };
         // zeros may still be doubted by some measure when others believe them
         let present = self.on(Fault::Down, minute).is_none();
-        let doubted = !told.informed || !present || self.on(Fault::Zeros, minute).is_some();
-        let own = self.own_now(minute);
-        self.uninformed_since = doubted.then(|| self.uninformed_since.map_or(own, |since| since.min(own)));
+        let doubted = !told.informed || ahead >= 60.0 || !present || self.on(Fault::Zeros, minute).is_some();
+        self.uninformed_minutes = if doubted { self.uninformed_minutes + 1 } else { 0 };
         if present {
-            self.turn(minute, load, told);
+            self.turn(minute, load, told, believed);
         } else {
             self.backlog.splice(0..0, told.samples);
         }
@@ -253,8 +268,10 @@ impl Life {
         let mut told = Told { samples: Vec::new(), state: SourceState::Fresh, informed: true, truthful: false };
         let sample = if self.on(Fault::Zeros, minute).is_some() {
             // zeros from before a day was known are believed, and so are all that follow
-            self.zeros += if minute < KNOWN_MINUTES { DOUBTED_ZEROS } else { 1 };
-            told.informed = self.zeros > DOUBTED_ZEROS || minute < KNOWN_MINUTES;
+            let given = self.backlog.iter().filter(|s| s.measured().is_some()).count();
+            let known = self.needs.iter().rev().take(1440).flatten().count() + given;
+            self.zeros += if known <= KNOWN_MINUTES { DOUBTED_ZEROS + 1 } else { 1 };
+            told.informed = self.zeros > DOUBTED_ZEROS;
             Sample::Valid(0.0)
         } else if let Some(e) = self.on(Fault::NotANumber, minute) {
             const VALUES: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e30];
@@ -276,20 +293,30 @@ impl Life {
         told
     }
 
-    fn turn(&mut self, minute: u64, load: f64, told: Told) {
+    fn turn(&mut self, minute: u64, load: f64, told: Told, believed: bool) {
         let true_now = self.cluster.now();
         let skew = self.skew(minute);
         self.had_skew |= skew != 0.0;
-        if skew != self.skew_before {
-            self.skew_before = skew;
-            self.witness.others_changed();
+        if skew > self.skew_before {
+            let jump = Duration::from_secs_f64(skew - self.skew_before);
+            // a floor that stands after so long a pause would have expired: then it was the clock
+            if jump + Duration::from_secs(60) <= VALID || self.cluster.hpa.our_floor().is_none() {
+                let minutes = jump.as_secs().div_ceil(60);
+                self.witness.paused(minutes);
+                self.uninformed_minutes += if self.uninformed_minutes > 0 { minutes } else { 0 };
+            }
         }
+        self.skew_before = skew;
         let now = self.own_now(minute);
         let capacity = self.cluster.spec().capacity_per_replica;
-        for value in told.samples.iter().filter_map(|s| s.measured()).filter(|v| (0.0..1e15).contains(v)) {
-            self.claims.push_back((minute, replicas_for(value, capacity)));
+        let need = |s: &Sample| s.measured().filter(|v| (0.0..1e15).contains(v)).map(|v| replicas_for(v, capacity));
+        let newest = told.samples.iter().rev().find_map(need);
+        self.claims.extend(newest.map(|need| (minute, need)));
+        self.claims.retain(|(m, _)| minute - m <= CLAIM_MINUTES);
+        self.needs.extend(told.samples.iter().map(need));
+        if let (false, Some(newest)) = (believed || told.samples.is_empty(), self.needs.last_mut()) {
+            *newest = None;
         }
-        self.claims.retain(|(m, _)| minute - m <= 2 * TRUTH_MINUTES);
         let takes_over = self.begins(Fault::LeaderChange, minute).is_some();
         let late_write = takes_over.then(|| self.decided(minute, now, &told)).flatten();
         let restarted = minute == 0 || takes_over || self.begins(Fault::Restart, minute).is_some();
@@ -302,7 +329,7 @@ impl Life {
         let told = if takes_over { Told { samples: Vec::new(), ..told } } else { told };
         let (seen, blocked) = (self.observation(minute, now), self.cluster.deployment.blocked().is_some());
         let bounds = (self.cluster.hpa.users_minimum(), self.cluster.spec().max_replicas);
-        let (plan, evidence) = self.mind.decide(minute, now, bounds, seen, &told, capacity);
+        let plan = self.mind.decide(minute, now, bounds, seen, &told, capacity);
         let writes = self.writes(minute, now, &plan);
         if self.on(Fault::ApiDown, minute).is_none() {
             self.carry_out(&writes);
@@ -333,14 +360,21 @@ impl Life {
             in_force: before,
             running,
             told_need: (self.truthful_minutes > TRUTH_MINUTES && !takes_over).then_some(need),
-            claimed_need: claimed.max(evidence.surge.unwrap_or(0)).max(in_force).max(bounds.0),
+            claimed_need: claimed.saturating_mul(self.mind.surges()),
             informed: told.informed,
-            // by our own clock, right or wrong
-            uninformed_minutes: self.uninformed_since.map_or(0, |since| now.since(since).as_secs() / 60 + 1),
+            uninformed_minutes: self.uninformed_minutes,
             blocked,
-            habit: evidence.usual_low,
+            habit: self.habit(),
             restarted,
         });
+    }
+
+    /// The least need of this time yesterday, from what was told. An adversary knows no yesterday.
+    fn habit(&self) -> Option<Replicas> {
+        let Mind::Real { .. } = self.mind else { return None };
+        let middle = self.needs.len().checked_sub(1 + 1440)?;
+        let around = self.needs.get(middle.saturating_sub(HABIT_MINUTES)..=middle + HABIT_MINUTES)?;
+        around.iter().flatten().min().copied()
     }
 
     /// What a copy that is about to be deposed has decided, with the version of the object that it saw.
@@ -348,7 +382,7 @@ impl Life {
         let seen = self.observation(minute, now);
         let spec = *self.cluster.spec();
         let bounds = (self.cluster.hpa.users_minimum(), spec.max_replicas);
-        let (plan, _) = self.mind.decide(minute, now, bounds, seen, told, spec.capacity_per_replica);
+        let plan = self.mind.decide(minute, now, bounds, seen, told, spec.capacity_per_replica);
         let version = self.cluster.hpa.resource_version;
         Some((self.cluster.now(), version, self.writes(minute, now, &plan)))
     }
@@ -409,6 +443,14 @@ impl Mind {
         }
     }
 
+    /// To which multiple of the load of now a rise is extrapolated.
+    fn surges(&self) -> Replicas {
+        match self {
+            Mind::Real { .. } => SURGE,
+            Mind::Adversary { .. } => 1,
+        }
+    }
+
     fn decide(
         &mut self,
         minute: u64,
@@ -417,7 +459,7 @@ impl Mind {
         seen: Observation,
         told: &Told,
         capacity: f64,
-    ) -> (Plan, Evidence) {
+    ) -> Plan {
         match self {
             Mind::Real { policy, memory } => {
                 (policy.min_replicas, policy.max_replicas) = (min, max);
@@ -427,14 +469,12 @@ impl Mind {
                     capacity_per_replica: capacity,
                     settling: Duration::ZERO,
                 };
-                let decision = tick(now, policy, &Inputs { metrics: vec![metric], observation: seen }, memory);
-                (decision.plan, decision.evidence)
+                tick(now, policy, &Inputs { metrics: vec![metric], observation: seen }, memory).plan
             }
             Mind::Adversary { adversary, memory } => {
                 let failing = told.state != SourceState::Fresh;
                 let evidence = adversary.evidence(minute, &told.samples, failing, capacity);
-                let plan = decide(now, Bounds { min: min.min(max), max }, &evidence, &seen, memory);
-                (plan, evidence)
+                decide(now, Bounds { min: min.min(max), max }, &evidence, &seen, memory)
             }
         }
     }

@@ -40,7 +40,7 @@ pub struct Turned {
     pub running: Replicas,
     /// Replicas that the load of now truly needs; None when the operator was not told the truth in the last minutes.
     pub told_need: Option<Replicas>,
-    /// The largest need of any sample that the operator was given in the last minutes.
+    /// The most that the newest samples of the last minutes can justify.
     pub claimed_need: Replicas,
     /// True when this turn brought a believable sample.
     pub informed: bool,
@@ -48,7 +48,8 @@ pub struct Turned {
     pub uninformed_minutes: u64,
     /// Pods could not be created.
     pub blocked: bool,
-    /// A fall down to here is yesterday's habit and not limited in rate. None: nothing is known of yesterday.
+    /// The least need that the operator was told within half an hour of this time yesterday: a fall down to it is not
+    /// limited in rate. None: nothing of the kind is claimed.
     pub habit: Option<Replicas>,
     /// The first turn of a copy without memory.
     pub restarted: bool,
@@ -110,9 +111,16 @@ impl Witness {
         self.faults = faults;
     }
 
-    /// Somebody else changed the floor, it expired, or our clock jumped: falls are counted from here.
+    /// Somebody else changed the floor, or it expired: falls are counted from here.
     pub fn others_changed(&mut self) {
         self.floors.clear();
+    }
+
+    /// Our clock went forward by so many minutes as after a pause that it cannot be told from: all is that much older.
+    pub fn paused(&mut self, minutes: u64) {
+        for (minute, _) in self.floors.iter_mut().chain(&mut self.plans) {
+            *minute = minute.saturating_sub(minutes);
+        }
     }
 
     /// Checks I1 to I5 on one turn.
@@ -125,10 +133,6 @@ impl Witness {
             self.accuse("I1", t.minute, format!("plan {planned:?} -> {} while pods cannot be created", t.plan));
         }
         let before = self.floors.back().map(|(_, f)| *f);
-        if t.restarted {
-            // a copy without memory counts from the floor that it finds, and holds it for five minutes first
-            self.floors.drain(..self.floors.len().saturating_sub(1));
-        }
         if let Some(need) = t.told_need
             && !t.blocked
             && t.plan < need.min(t.max)
@@ -168,13 +172,17 @@ impl Witness {
         within(1, 0.9).max(within(MINUTES, 0.7))
     }
 
-    /// At most four times the least of ten minutes, unless load is there that needs more.
+    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already.
     fn growth(&mut self, t: &Turned) {
-        let least = self.plans.iter().map(|(_, p)| *p).min();
-        let from = if t.restarted { None } else { least }.unwrap_or(t.running).max(1);
-        let most = from.saturating_mul(4).max(t.claimed_need).max(t.users_min);
-        let held = self.floors.back().map_or(0, |(_, f)| *f);
-        if t.plan > most.max(held) && t.uninformed_minutes <= HOLD_MINUTES {
+        let recent = self.plans.iter().filter(|(m, _)| t.minute - m <= GROWTH_MINUTES);
+        let (least, last) = match recent.map(|(_, p)| *p).min() {
+            // a copy without memory counts from what it finds
+            Some(least) if !t.restarted => (least, self.plans.back().map_or(0, |(_, p)| *p)),
+            _ => (t.running, 0),
+        };
+        let from = least.max(1);
+        let most = from.saturating_mul(4).max(t.claimed_need).max(t.users_min).max(t.in_force).max(t.running);
+        if t.plan > most.max(last) {
             self.accuse("I5", t.minute, format!("plan {}, at most {most} allowed from {from}", t.plan));
         }
     }
@@ -226,7 +234,13 @@ mod tests {
         assert_eq!(accused(&[fine(0, 50), Turned { informed: false, uninformed_minutes: 1, ..fine(1, 49) }]), ["I3"]);
         assert_eq!(accused(&[fine(0, 50), fine(1, 44)]), ["I4"]);
         assert_eq!(accused(&[fine(0, 50), Turned { habit: Some(30), ..fine(1, 44) }]), [""; 0]);
-        assert_eq!(accused(&[fine(0, 10), fine(5, 41)]), ["I5"]);
-        assert_eq!(accused(&[fine(0, 10), Turned { claimed_need: 41, ..fine(5, 41) }]), [""; 0]);
+        let restarted = |minute, floor| Turned { restarted: true, ..fine(minute, floor) };
+        let falls = [fine(0, 100), fine(1, 90), fine(2, 81), fine(3, 73)];
+        assert_eq!(accused(&[&falls[..], &[fine(4, 66)]].concat()), ["I4"]);
+        assert_eq!(accused(&[&falls[..], &[restarted(4, 66)]].concat()), ["I4"], "a restart excuses nothing");
+        let sudden = Turned { in_force: 10, running: 10, ..fine(5, 41) };
+        assert_eq!(accused(&[fine(0, 10), sudden]), ["I5"]);
+        assert_eq!(accused(&[fine(0, 10), Turned { running: 41, ..sudden }]), [""; 0]);
+        assert_eq!(accused(&[fine(0, 10), Turned { claimed_need: 41, ..sudden }]), [""; 0]);
     }
 }

@@ -125,6 +125,38 @@ fn a_schedule_and_an_operator_are_not_limited_in_rate() {
     assert_eq!((plan.replicas, plan.reason), (35, Reason::HoldOperator));
 }
 
+#[test]
+fn a_copy_that_finds_a_floor_lowers_it_after_a_quarter_of_an_hour() {
+    let mut memory = PlanMemory::default();
+    let look = Observation { floor: Some(20), ..seen(20, true) };
+    let plans: Vec<_> = (0..=15).map(|m| decide(at(m), BOUNDS, &evidence(3, 3), &look, &mut memory).replicas).collect();
+    assert_eq!((plans[14], plans[15]), (20, 18));
+}
+
+#[test]
+fn a_clock_that_is_set_neither_hurries_a_fall_nor_ends_a_hold() {
+    let mut memory = PlanMemory::default();
+    let look = Observation { floor: Some(20), ..seen(20, true) };
+    for minute in 0..=15 {
+        decide(at(minute), BOUNDS, &evidence(3, 3), &look, &mut memory);
+    }
+    for set in [70, -50] {
+        let plan = decide(at(15 + set), BOUNDS, &evidence(3, 3), &look, &mut memory.clone());
+        assert_eq!((plan.replicas, plan.reason), (18, Reason::FallLimited), "clock set by {set} minutes");
+    }
+    decide(at(16), BOUNDS, &stale(), &look, &mut memory);
+    let lost = Evidence { usual_high: Some(3), ..stale() };
+    assert_eq!(decide(at(90), BOUNDS, &lost, &look, &mut memory).replicas, 20, "an hour has not passed");
+}
+
+#[test]
+fn after_a_pause_in_which_the_floor_expired_growth_counts_from_what_runs() {
+    let mut memory = PlanMemory::default();
+    decide(at(0), BOUNDS, &evidence(30, 30), &seen(30, true), &mut memory);
+    let plan = decide(at(40), BOUNDS, &evidence(2, 40), &seen(4, true), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (16, Reason::RiseLimited));
+}
+
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let part = || prop::option::weighted(0.7, 0..200u32);
     let standing = prop_oneof![5 => Just(Standing::Fresh), 1 => Just(Standing::Gap), 1 => Just(Standing::Stale)];
