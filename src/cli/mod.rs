@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Backtest(Box<backtest::Args>),
-    Forecast(forecast::Args),
+    Forecast(Box<forecast::Args>),
     Import(import::Args),
     Replay(replay::Args),
     #[cfg(feature = "daemon")]

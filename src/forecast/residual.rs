@@ -192,3 +192,44 @@ impl Slow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_what_was_counted() {
+        let mut residuals = Residuals::new(1e6);
+        for i in 0..20_000 {
+            residuals.add(i as f32 / 10_000.0 - 1.0); // even from -1 to 1
+        }
+        residuals.refresh();
+        for (level, q) in LEVELS.iter().zip(residuals.quantiles()) {
+            let exact = 2.0 * *level as f32 - 1.0;
+            assert!((q - exact).abs() < 0.11, "{level}: {q}, not {exact}");
+        }
+    }
+
+    #[test]
+    fn old_residuals_are_forgotten() {
+        let mut residuals = Residuals::new(100.0);
+        (0..1000).for_each(|_| residuals.add(10.0));
+        (0..1000).for_each(|_| residuals.add(-1.0));
+        residuals.refresh();
+        assert!(residuals.quantiles()[5] < 0.0, "2 % of the weight is far less than 2^-10");
+        residuals.add(f32::NAN);
+        assert!(residuals.total.is_finite());
+    }
+
+    #[test]
+    fn a_scale_by_hand() {
+        let when = When { day: 0.5, hour: 0.0 };
+        let mut scale = Scale::new(60);
+        scale.add(2.0, when); // first: recent 2, slot 2
+        assert_eq!(scale.plain(when), 2.0);
+        scale.add(4.0, when); // recent 2 + (4 - 2) / 2 = 3, slot 2 + 0.02 (4 - 2) = 2.04
+        assert!((scale.plain(when) - 2.52).abs() < 1e-6, "{}", scale.plain(when));
+        // another time of day knows the recent part only
+        assert_eq!(scale.plain(When { day: 0.0, hour: 0.0 }), 3.0);
+    }
+}

@@ -34,12 +34,13 @@ impl HoltWinters {
 
     /// Learns one Valid step.
     pub fn learn(&mut self, z: f32, slot: usize) {
+        let slots = self.season.len();
         let Some(season) = self.season.get_mut(slot) else { return };
         self.seen += 1;
         if self.seen == 1 {
             self.level = z;
         }
-        let first_day = self.seen <= 1440;
+        let first_day = self.seen <= slots;
         let before = self.level;
         let surprise = z - before - *season;
         self.level += self.alpha * surprise;
@@ -55,5 +56,24 @@ impl HoltWinters {
             *season = moved.carry(self.level + *season) - level;
         }
         self.level = level;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_days_by_hand() {
+        // two slots a day, steps of a minute so that alpha is 0.5 as given; gamma 0.2
+        let mut hw = HoltWinters::new(2, Step::MINUTE, 0.5, 0.2);
+        hw.learn(4.0, 0); // level 4, season 0
+        hw.learn(6.0, 1); // surprise 2: level 5; on the first day the season takes the rest: 1
+        assert_eq!((hw.level, hw.season[0], hw.season[1]), (5.0, 0.0, 1.0));
+        assert_eq!(hw.top(0, 2, 2), None, "no day has passed yet");
+        hw.learn(5.0, 0); // no surprise: level 5, season 0 + 0.2 (5 - 5 - 0)
+        hw.learn(8.0, 1); // surprise 8 - 5 - 1 = 2: level 6; season 1 + 0.2 (8 - 6 - 1) = 1.2
+        assert!((hw.level - 6.0).abs() < 1e-6 && (hw.season[1] - 1.2).abs() < 1e-6, "{hw:?}");
+        assert!((hw.top(0, 2, 2).unwrap() - 7.2).abs() < 1e-6);
     }
 }

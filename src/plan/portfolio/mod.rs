@@ -64,6 +64,10 @@ pub struct Portfolio {
     steps: usize,
     /// The hour under way, since the epoch.
     hour: Option<i64>,
+    /// The hour for which the mixture was made.
+    served: Option<i64>,
+    /// The books have changed since.
+    settled: bool,
     block: Books,
     fast: Books,
     slow: Books,
@@ -89,6 +93,8 @@ impl Portfolio {
             own: vec![0.0; rows],
             steps: 0,
             hour: None,
+            served: None,
+            settled: false,
             block: Books::new(n),
             fast: Books::new(n),
             slow: Books::new(n),
@@ -114,9 +120,15 @@ impl Portfolio {
     ) -> Replicas {
         let hour = at.secs().div_euclid(3600);
         if self.hour.is_some_and(|h| h != hour) {
-            self.settle(hour);
+            self.settle();
         }
         self.hour = Some(hour);
+        // what is decided now serves one lead later
+        let served = (at + self.task.step.times(self.own.len())).secs().div_euclid(3600);
+        if self.served != Some(served) || self.settled {
+            (self.served, self.settled) = (Some(served), false);
+            self.mix(served.rem_euclid(24) as usize);
+        }
         if teaches && self.steps >= self.own.len() {
             self.book((load / capacity).min(f64::from(MAX_REPLICAS)) as f32);
         }
@@ -180,8 +192,8 @@ impl Portfolio {
         self.own_missed += (load - own).max(0.0);
     }
 
-    /// An hour is over: its block goes into the books, the price moves, the mixture for the hour `next` is made.
-    fn settle(&mut self, next: i64) {
+    /// An hour is over: its block goes into the books, and the price moves.
+    fn settle(&mut self) {
         let block = &self.block;
         if block.load > 0.0 {
             let budget = self.task.unserved_budget as f32;
@@ -197,16 +209,14 @@ impl Portfolio {
             }
             self.fast.absorb(block, 0.5f32.powf(1.0 / FAST_HOURS));
             self.slow.absorb(block, 0.5f32.powf(1.0 / SLOW_HOURS));
-            let over = self.hour.unwrap_or(next).rem_euclid(24) as usize;
+            let over = self.hour.unwrap_or(0).rem_euclid(24) as usize;
             self.hours[over].absorb(block, 0.5f32.powf(1.0 / HOUR_DAYS));
             let used = (self.own_missed / block.load / (AIM * budget)).min(USE_CAP);
             self.price = (self.price * (PRICE_RATE * (used - 1.0)).exp()).clamp(PRICES.0, PRICES.1);
             self.block.clear();
             self.own_missed = 0.0;
         }
-        if self.fast.load > 0.0 {
-            self.mix(next.rem_euclid(24) as usize);
-        }
+        self.settled = true;
     }
 
     /// What a candidate loses: its cost, and its misses at the present price.
@@ -228,6 +238,9 @@ impl Portfolio {
 
     /// The best candidates for an hour of the day, and their weights.
     fn mix(&mut self, hour: usize) {
+        if self.fast.load <= 0.0 {
+            return;
+        }
         let mut losses: Vec<(usize, f32)> = (0..self.candidates.len()).map(|k| (k, self.loss(k, hour))).collect();
         losses.sort_by(|a, b| a.1.total_cmp(&b.1));
         losses.truncate(BEST);

@@ -135,6 +135,12 @@ impl Signals {
         }
     }
 
+    /// Numbers that are kept.
+    #[cfg(test)]
+    pub(super) fn floats(&self) -> usize {
+        self.maxima.len() + self.loads.len() + self.season.len() + 2 * self.hours.len()
+    }
+
     /// The largest load of the window that ended `ago` steps ago. Zero where that is not known.
     fn ended(&self, ago: usize) -> f32 {
         let length = self.maxima.len();

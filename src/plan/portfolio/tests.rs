@@ -99,3 +99,12 @@ proptest! {
         prop_assert!(a.mixture().all(|(_, weight)| weight.is_finite()));
     }
 }
+
+#[test]
+fn a_workload_takes_less_than_300_kb() {
+    let portfolio = Portfolio::new(task(8));
+    let books = 2 * portfolio.candidates.len() * (3 + portfolio.hours.len());
+    let rings = portfolio.decided.len() + portfolio.ready.len() + portfolio.recent.len() * SIGNALS;
+    let bytes = 4 * (books + rings + portfolio.signals.floats()) + size_of_val(portfolio.candidates.as_slice());
+    assert!(bytes < 300_000, "{bytes}");
+}

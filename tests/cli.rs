@@ -1,0 +1,59 @@
+//! The command line as a person meets it: help with examples, exit codes, no colours where none are wanted.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::process::{Command, Output};
+
+fn forescale(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_forescale")).args(arguments).env("NO_COLOR", "1").output().unwrap()
+}
+
+fn commands() -> Vec<String> {
+    let help = String::from_utf8(forescale(&["--help"]).stdout).unwrap();
+    let listed = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let name =
+        |line: &str| line.strip_prefix("  ").filter(|l| !l.starts_with(' '))?.split(' ').next().map(str::to_owned);
+    listed.lines().filter_map(name).filter(|name| name != "help").collect()
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let commands = commands();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        let done = forescale(&[&command, "--help"]);
+        let help = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success(), "{command} --help");
+        assert!(help.contains("Example") && help.contains(&format!("forescale {command}")), "{command}:\n{help}");
+        assert!(!help.contains('\u{1b}'), "{command}: colours in spite of NO_COLOR");
+    }
+}
+
+#[test]
+fn every_command_of_the_readme_exists() {
+    let readme = include_str!("../README.md");
+    let table = readme.split("## Commands").nth(1).unwrap().split("##").next().unwrap();
+    let all = commands();
+    let named = table.lines().filter(|l| l.starts_with("| `")).flat_map(|l| {
+        let cell = l.trim_start_matches('|').split('|').next().unwrap_or_default();
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+    });
+    let named: Vec<String> = named.collect();
+    assert!(named.len() >= 5, "{named:?}");
+    // a build without the daemon has fewer commands than the README
+    #[cfg(feature = "daemon")]
+    assert!(named.iter().all(|n| all.contains(n)), "{named:?} against {all:?}");
+    assert!(all.iter().all(|n| named.contains(n)), "{all:?} are not all in the README: {named:?}");
+}
+
+#[test]
+fn exit_codes_are_0_1_and_2() {
+    assert_eq!(forescale(&["--version"]).status.code(), Some(0));
+    assert_eq!(forescale(&["no-such-command"]).status.code(), Some(2));
+    assert_eq!(
+        forescale(&["backtest", "--history", "no-such-file.csv", "--capacity-per-replica", "1"]).status.code(),
+        Some(2)
+    );
+    let full = ["backtest", "--history", "config/demo/ms_mongo_app1_1m.csv.gz", "--capacity-per-replica", "300"];
+    let done = forescale(&[&full[..], &["--decisions", "no-such-folder/out.csv"]].concat());
+    assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
+}
