@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 const QUEUE: usize = 256;
 /// Longest text of an event (the API's own limit is 1,024 bytes).
 const NOTE_MAX: usize = 1000;
-/// The same text about the same workload is said again after this time at the earliest.
+/// The same text about the same workload is said again after this time at the earliest, unless it was over in between.
 const AGAIN: Duration = Duration::from_secs(300);
 /// Pause between two events.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -79,7 +79,33 @@ struct Message {
 /// Sends events in the background.
 pub struct Events {
     queue: mpsc::Sender<Message>,
-    said: std::sync::Mutex<BTreeMap<(Workload, Kind, String), Deadline>>,
+    said: std::sync::Mutex<Said>,
+}
+
+/// What was said a moment ago: by workload, kind and text.
+#[derive(Default)]
+struct Said(BTreeMap<(Workload, Kind, String), Deadline>);
+
+impl Said {
+    /// True when it is to be said, which is then remembered.
+    fn news(&mut self, workload: &Workload, kind: Kind, note: &str) -> bool {
+        if self.0.len() >= REMEMBERED {
+            self.0.retain(|_, until| !until.passed());
+        }
+        let key = (workload.clone(), kind, note.to_owned());
+        // floors are news each time they move
+        let moved = matches!(kind, Kind::FloorRaised | Kind::FloorLowered);
+        if !moved && self.0.get(&key).is_some_and(|until| !until.passed()) || self.0.len() >= REMEMBERED {
+            return false;
+        }
+        self.0.insert(key, Deadline::after(AGAIN));
+        true
+    }
+
+    /// It is over: should it come back, it is news.
+    fn over(&mut self, workload: &Workload, kind: Kind) {
+        self.0.retain(|(of, k, _), _| of != workload || *k != kind);
+    }
 }
 
 impl Events {
@@ -96,23 +122,22 @@ impl Events {
         while note.len() > NOTE_MAX {
             note.pop();
         }
-        let key = (regarding.workload.clone(), kind, note.clone());
-        {
-            let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if said.len() >= REMEMBERED {
-                said.retain(|_, until| !until.passed());
-            }
-            // floors are news each time they move
-            let news = matches!(kind, Kind::FloorRaised | Kind::FloorLowered);
-            if !news && said.get(&key).is_some_and(|until| !until.passed()) || said.len() >= REMEMBERED {
-                return;
-            }
-            said.insert(key, Deadline::after(AGAIN));
+        if !self.said().news(&regarding.workload, kind, &note) {
+            return;
         }
         tracing::info!(workload = %regarding.workload, event = ?kind, "{note}");
         if self.queue.try_send(Message { regarding: regarding.clone(), kind, note, at }).is_err() {
             tracing::debug!("an event was dropped: too many wait");
         }
+    }
+
+    /// What this kind of event told of a workload is over: should it come back, it is said again at once.
+    pub fn over(&self, regarding: &Regarding, kind: Kind) {
+        self.said().over(&regarding.workload, kind);
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -180,5 +205,23 @@ fn event(message: &Message, identity: &str, number: u64) -> Event {
             ..ObjectReference::default()
         }),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_outage_is_told_and_one_that_lasts_is_not_repeated() {
+        let web = |name: &str| Workload { namespace: "shop".into(), name: name.into(), kind: WorkloadKind::Deployment };
+        let mut said = Said::default();
+        assert!(said.news(&web("a"), Kind::SourceDown, "connection refused"));
+        assert!(!said.news(&web("a"), Kind::SourceDown, "connection refused"), "said a moment ago");
+        assert!(said.news(&web("b"), Kind::SourceDown, "connection refused"), "another workload");
+        said.over(&web("a"), Kind::SourceDown);
+        assert!(said.news(&web("a"), Kind::SourceDown, "connection refused"), "it was over: a second outage");
+        assert!(!said.news(&web("b"), Kind::SourceDown, "connection refused"), "this one lasts");
+        assert!(said.news(&web("a"), Kind::FloorRaised, "to 5") && said.news(&web("a"), Kind::FloorRaised, "to 5"));
     }
 }

@@ -25,6 +25,9 @@ impl Told {
             for problem in &tended.problems {
                 events.say(&regarding(tended), Kind::BadAnnotation, problem.clone(), now);
             }
+            if tended.problems.is_empty() {
+                events.over(&regarding(tended), Kind::BadAnnotation);
+            }
             self.problems.clone_from(&tended.problems);
         }
     }
@@ -50,6 +53,8 @@ impl Told {
             }
             None if self.failing => {
                 events.say(&about, Kind::SourceRecovered, format!("recent samples are back at {now}"), now);
+                events.over(&about, Kind::SourceDown);
+                events.over(&about, Kind::Held);
                 self.failing = false;
             }
             _ => {}
@@ -62,6 +67,9 @@ impl Told {
                 format!("pods cannot be created, so the floor rises no further: {why}"),
                 now,
             );
+        }
+        if blocked.is_none() && self.blocked.is_some() {
+            events.over(&about, Kind::Blocked);
         }
         self.blocked = blocked;
         let Some(plan) = tended.decision.as_ref().map(|d| &d.plan) else { return };
@@ -122,6 +130,7 @@ impl Told {
             Err(WriteError::Fenced(_) | WriteError::Conflict(_)) => return,
             Err(error) => return events.say(&about, Kind::WriteFailed, error.to_string(), now),
         };
+        events.over(&about, Kind::WriteFailed);
         let own = own(tended);
         match (carried.outcome, floor_of(&carried.writes)) {
             (Outcome::Raised, Some((n, why))) => {
@@ -157,6 +166,9 @@ impl Told {
                 events.say(&about, Kind::Contested, note, now);
             }
             _ => {}
+        }
+        if !matches!(carried.outcome, Outcome::Yielded | Outcome::Contested) {
+            events.over(&about, Kind::Contested);
         }
         self.outcome = Some(carried.outcome);
     }
