@@ -255,13 +255,6 @@ impl TargetView {
     }
 }
 
-impl Outcome {
-    /// Whether a person should hear of it as a warning.
-    pub fn is_warning(self) -> bool {
-        matches!(self, Outcome::Contested)
-    }
-}
-
 impl Ledger {
     fn new(original: Option<Replicas>, expires: Time) -> Ledger {
         Ledger {

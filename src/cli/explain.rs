@@ -147,3 +147,124 @@ fn advice(w: &WorkloadState) -> &'static str {
         _ => "forescale.dev/unserved-budget (more budget, fewer replicas), forescale.dev/lead-time, or your own bounds",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::{LeaseState, MetricState};
+    use crate::plan::Observation;
+    use crate::policy::{LoadMetric, Policy, Workload, WorkloadKind};
+    use crate::series::{Sample, Series};
+    use crate::tick::{Inputs, Memory, MetricInputs, MetricMemory, tick};
+    use crate::units::{LeadTime, Step, Time};
+    use std::time::Duration;
+
+    /// A daemon that has just decided about a load of 1,000, 100 a replica, of which 4 are ready.
+    fn statez() -> Statez {
+        let now = Time::from_secs(1_700_000_040);
+        let policy = Policy {
+            mode: Mode::Act,
+            metrics: vec![LoadMetric {
+                source: "main".into(),
+                query: "sum(rate(requests_total[1m]))".into(),
+                capacity_per_replica: 100.0,
+                tenant: None,
+            }],
+            min_replicas: 2,
+            max_replicas: 50,
+            lead_time: LeadTime(Duration::from_secs(180)),
+            unserved_budget: 0.001,
+            time_zone: "UTC".into(),
+            schedules: Vec::new(),
+            hold: None,
+        };
+        let observation = Observation {
+            at: now,
+            replicas: 4,
+            ready: 4,
+            autoscaled: true,
+            floor: Some(4),
+            rollout: false,
+            blocked: None,
+        };
+        let inputs = Inputs {
+            metrics: vec![MetricInputs {
+                samples: vec![Sample::Valid(1000.0)],
+                source: SourceState::Fresh,
+                capacity_per_replica: 100.0,
+                settling: Duration::ZERO,
+            }],
+            observation: observation.clone(),
+        };
+        let nothing = Series::new(now, Step::MINUTE, 1);
+        let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, 100.0)]);
+        let decision = tick(now, &policy, &inputs, &mut memory);
+        Statez {
+            version: "1".into(),
+            at: now + Duration::from_secs(5),
+            mode: Mode::Act,
+            step: Step::MINUTE,
+            lease: LeaseState { held: true, ..LeaseState::default() },
+            watches: Vec::new(),
+            problems: Vec::new(),
+            spending: Default::default(),
+            workloads: vec![WorkloadState {
+                workload: Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment },
+                mode: Some(Mode::Act),
+                problems: Vec::new(),
+                notes: Vec::new(),
+                policy: Some(policy),
+                observation,
+                target: Some(Target::Hpa { name: "web".into() }),
+                floor: Some(4),
+                own_floor: Some(2),
+                outcome: None,
+                write_error: None,
+                metrics: vec![MetricState {
+                    source: SourceState::Fresh,
+                    newest: Some((now, 1000.0)),
+                    doubted: None,
+                    samples: 1,
+                }],
+                learning: false,
+                decision: Some(decision),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_the_daemon_serves_is_explained_in_a_few_lines() {
+        let served = serde_json::to_string(&statez()).unwrap();
+        let statez: Statez = serde_json::from_str(&served).unwrap();
+        let said = lines(&statez, find(&statez, "shop/web").unwrap()).join("\n");
+        for words in [
+            "shop/web: minReplicas of HPA web is 4, yours is 2; 4 of 4 ready",
+            "wants 10 replicas as of 5s ago: ",
+            "needed now 10",
+            "load: 1000 (5s ago), one replica serves 100; source main",
+            "query: sum(rate(requests_total[1m]))",
+            "to change it: ",
+        ] {
+            assert!(said.contains(words), "{words:?} is not in:\n{said}");
+        }
+        assert!(said.lines().count() <= 12, "a few lines:\n{said}");
+        assert!(find(&statez, "shop/wbe").unwrap_err().to_string().contains("did you mean shop/web?"));
+    }
+
+    #[test]
+    fn wrong_annotations_and_a_failing_source_are_named() {
+        let mut statez = statez();
+        if let Some(w) = statez.workloads.first_mut() {
+            w.metrics[0].source = SourceState::Failing { error: "http://main: 503".into() };
+            w.write_error = Some("patch horizontalpodautoscalers shop/web: forbidden".into());
+        }
+        let said = lines(&statez, &statez.workloads[0]).join("\n");
+        assert!(said.contains("source main; failing: http://main: 503"), "{said}");
+        assert!(said.contains("the last write failed: patch horizontalpodautoscalers"), "{said}");
+        statez.workloads[0].policy = None;
+        statez.workloads[0].mode = None;
+        statez.workloads[0].problems = vec!["forescale.dev/mode: expected observe or act; found Act".into()];
+        let said = lines(&statez, &statez.workloads[0]).join("\n");
+        assert!(said.contains("wrong: forescale.dev/mode: expected observe or act; found Act"), "{said}");
+    }
+}
