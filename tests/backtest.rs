@@ -85,6 +85,17 @@ fn its_log_replays_and_a_changed_one_is_told() {
 }
 
 #[test]
+fn an_empty_log_is_no_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("empty.jsonl");
+    std::fs::write(&log, "").unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_forescale")).arg("replay").arg(&log).output().unwrap();
+    assert_eq!(done.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("expected a decision log with at least one decision; found none"), "{said}");
+}
+
+#[test]
 fn several_histories_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let rows = trace();

@@ -53,6 +53,10 @@ fn exit_codes_are_0_1_and_2() {
         forescale(&["backtest", "--history", "no-such-file.csv", "--capacity-per-replica", "1"]).status.code(),
         Some(2)
     );
+    assert_eq!(forescale(&["import", "no-such-file.yaml"]).status.code(), Some(2));
+    let done = forescale(&["backtest", "--history", "-", "--capacity-per-replica", "1", "--time-zone", "Mars/Olympus"]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && said.contains("expected an IANA time zone"), "{said}");
     let full = ["backtest", "--history", "config/demo/ms_mongo_app1_1m.csv.gz", "--capacity-per-replica", "300"];
     let done = forescale(&[&full[..], &["--decisions", "no-such-folder/out.csv"]].concat());
     assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));

@@ -98,6 +98,18 @@ fn bad_input_names_file_and_line_and_ends_with_2() {
 }
 
 #[test]
+fn a_history_without_anything_to_score_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("short.csv"), "0,1\n60,2\n120,3\n").unwrap();
+    let done = backtest("short.csv", b"", dir.path());
+    let says =
+        "expected measured load from 1970-01-01T01:00:00Z on, which is scored; found none up to 1970-01-01T00:02:00Z";
+    assert!(told(&done).contains(says), "{}", told(&done));
+    assert_eq!(done.status.code(), Some(2));
+    assert!(done.stdout.is_empty(), "no zeros in place of scores");
+}
+
+#[test]
 fn a_step_coarser_than_the_lead_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let rows: String = (0..30).map(|hour| format!("{},5\n", START + hour * 3600)).collect();

@@ -127,7 +127,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
 }
 
 /// The setting's, or after 7 days of a history of at least 10, else after 2.
-fn score_from(history: &Series, setting: &Setting) -> Time {
+pub fn score_from(history: &Series, setting: &Setting) -> Time {
     let day = history.step().per_day();
     let first_day = if history.len() >= 10 * day { 7 } else { 2 };
     setting.score_from.unwrap_or(history.at(first_day * day))

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, value_parser = time, value_name = "TIME")]
     score_from: Option<Time>,
     /// IANA zone of the seasons
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_parser = super::zone, value_name = "ZONE")]
     time_zone: String,
     /// Write decisions: timestamp,desired_replicas
     #[arg(long, value_name = "FILE")]
@@ -89,12 +89,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .into());
     }
     let first = args.history.read(args.lead_time)?;
+    scorable(args, "--history", &first)?;
     if args.more.is_empty() {
         return one(args, &first);
     }
     let mut histories = vec![("--history".to_owned(), first)];
     for path in &args.more {
-        histories.push((csv::name(path), super::history::read_file(path, args.lead_time)?));
+        let (name, series) = (csv::name(path), super::history::read_file(path, args.lead_time)?);
+        scorable(args, &name, &series)?;
+        histories.push((name, series));
     }
     let bar = indicatif::ProgressBar::new(histories.len() as u64);
     let results: Vec<(String, Report)> = histories
@@ -128,6 +131,30 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     write(&args.json, &|| serde_json::json!({ "files": files }).to_string() + "\n")
 }
 
+/// What was asked for; the capacity is not known yet.
+fn setting(args: &Args) -> Setting {
+    Setting {
+        capacity_per_replica: 1.0,
+        min_replicas: args.min_replicas,
+        max_replicas: args.max_replicas,
+        lead_time: LeadTime(args.lead_time),
+        unserved_budget: args.unserved_budget,
+        score_from: args.score_from,
+        time_zone: args.time_zone.clone(),
+    }
+}
+
+/// A history without a measured load from the first scored instant on has no scores, which is not the same as zeros.
+fn scorable(args: &Args, name: &str, series: &Series) -> Result<(), Problem> {
+    let from = backtest::score_from(series, &setting(args));
+    if series.iter().any(|(at, sample)| at >= from && sample.valid().is_some()) {
+        return Ok(());
+    }
+    let last = series.at(series.len().saturating_sub(1));
+    Err(Problem::new(name, format!("measured load from {from} on, which is scored"), format!("none up to {last}"))
+        .help("the first two days are learned from, a week where there are ten: bring more history, or an earlier --score-from"))
+}
+
 /// Our scores, and those of yardsticks.
 struct Report {
     scores: Scores,
@@ -138,15 +165,7 @@ struct Report {
 
 impl Report {
     fn new(args: &Args, series: &Series, log: Option<&mut dyn FnMut(Record)>) -> (Report, backtest::Backtest) {
-        let mut setting = Setting {
-            capacity_per_replica: 1.0,
-            min_replicas: args.min_replicas,
-            max_replicas: args.max_replicas,
-            lead_time: LeadTime(args.lead_time),
-            unserved_budget: args.unserved_budget,
-            score_from: args.score_from,
-            time_zone: args.time_zone.clone(),
-        };
+        let mut setting = setting(args);
         setting.capacity_per_replica = match (args.capacity_per_replica, args.peak_replicas) {
             (Some(capacity), _) => capacity,
             (None, peak) => backtest::capacity_for_peak(series, &setting, peak.unwrap_or(1)),

@@ -1,7 +1,7 @@
 //! `forescale forecast`: the load to come, from recorded load.
 
 use super::history::HistoryArgs;
-use crate::error::{Failure, Problem};
+use crate::error::Failure;
 use crate::forecast::{Task, fit};
 use crate::report::fan;
 use crate::series::{Evidence, Quality, Sample, Series};
@@ -21,7 +21,7 @@ pub struct Args {
     #[command(flatten)]
     history: HistoryArgs,
     /// IANA zone of the seasons
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_parser = super::zone, value_name = "ZONE")]
     time_zone: String,
     /// Print forecast and explanation as JSON
     #[arg(long, conflicts_with = "csv")]
@@ -36,9 +36,6 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if jiff::tz::TimeZone::get(&args.time_zone).is_err() {
-        return Err(Problem::new("--time-zone", "an IANA zone such as Europe/Berlin", &args.time_zone).into());
-    }
     let measured = args.history.read(Duration::from_secs(3600))?;
     let step = measured.step();
     let mut horizons = MINUTES.map(|m| step.cover(Duration::from_secs(60 * m))).to_vec();

@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Zone of objects that say none (CronHPA and CronJobs run on their controller's clock)
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
+    #[arg(long, default_value = "UTC", value_parser = super::zone, value_name = "ZONE")]
     time_zone: String,
     /// Print JSON
     #[arg(long)]
@@ -27,9 +27,6 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if jiff::tz::TimeZone::get(&args.time_zone).is_err() {
-        return Err(Problem::new("--time-zone", "an IANA time zone such as Europe/Berlin", &args.time_zone).into());
-    }
     let now = SystemClock.now();
     let (mut imported, mut problems) = (Vec::new(), Vec::new());
     for file in &args.files {
@@ -39,7 +36,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "-" => std::io::stdin().read_to_string(&mut text).map(drop),
             _ => std::fs::read_to_string(file).map(|content| text = content),
         }
-        .with_context(|| format!("{name}: cannot be read"))?;
+        .map_err(|e| Problem::new(&name, "a readable YAML or JSON file of UTF-8 text", e.to_string()))?;
         let (found, wrong) = import(&name, &text, &args.time_zone, now);
         imported.extend(found);
         problems.extend(wrong);

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or config.";
 
-/// Predictive autoscaling for Kubernetes: replicas, nodes and guards that are there before the load is.
+/// Predictive autoscaling for Kubernetes: replicas that are there before the load is.
 #[derive(Debug, Parser)]
 #[command(name = "forescale", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub struct Cli {
@@ -96,6 +96,14 @@ pub fn main() -> ExitCode {
                 Failure::Usage(_) => ExitCode::from(2),
             }
         }
+    }
+}
+
+/// An IANA time zone of the command line.
+fn zone(text: &str) -> Result<String, String> {
+    match jiff::tz::TimeZone::get(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected an IANA time zone such as Europe/Berlin".into()),
     }
 }
 

@@ -51,6 +51,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             }
         }
     }
+    if replay.same == 0 {
+        return Err(Problem::new(&name, "a decision log with at least one decision", "none")
+            .help("`forescale run` with decision_log.path and `forescale backtest --log` write one")
+            .into());
+    }
     println!("{} decisions, all the same", replay.same);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::keys::{self, Form, Key, PLACEHOLDERS};
 use crate::error::{Problem, did_you_mean};
 use crate::units::{Quantity, duration, parse_duration, parse_share};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml::de::{DeTable, DeValue};
@@ -59,11 +59,18 @@ impl Settings {
     pub fn add_toml(&mut self, name: &str, text: &str) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let lines = Lines { name, text };
+        let mut broken = BTreeSet::new();
         for error in errors {
             let at = lines.at(error.span().map_or(0, |span| span.start));
-            self.note(Problem::new(at, "TOML", error.message()).help("see https://toml.io"));
+            self.note(Problem::new(&at, "TOML", error.message()).help("see https://toml.io"));
+            broken.insert(at);
         }
+        let before = self.problems.len();
         self.walk(&lines, &mut Vec::new(), table.get_ref());
+        // what was made of a line that is not TOML is no second mistake
+        let found = self.problems.split_off(before);
+        self.problems
+            .extend(found.into_iter().filter(|p| !broken.iter().any(|at| p.at.starts_with(&format!("{at}:")))));
     }
 
     fn walk(&mut self, lines: &Lines<'_>, path: &mut Vec<String>, table: &DeTable<'_>) {

@@ -83,6 +83,8 @@ fn broken_toml_says_the_line() {
     let found = problems("mode = \"act\"\n[workloads\nlead_time = 3m\n");
     assert!(found.iter().any(|p| p.starts_with("forescale.toml:2: expected TOML")), "{found:?}");
     assert!(found.iter().any(|p| p.starts_with("forescale.toml:3")), "{found:?}");
+    let found = problems("mode = \n[[[\nstepp = 1");
+    assert!(found.iter().all(|p| p.contains("expected TOML") || p.contains("stepp")), "nothing made up: {found:?}");
 }
 
 #[test]

@@ -24,7 +24,10 @@ pub fn name(path: &Path) -> String {
 }
 
 fn read_text(path: &Path, name: &str) -> Result<String, Problem> {
-    let unreadable = |e: std::io::Error| Problem::new(name, "a readable CSV file of UTF-8 text", e.to_string());
+    let unreadable = |e: std::io::Error| {
+        Problem::new(name, "a readable CSV file of UTF-8 text", e.to_string())
+            .help("check --history, and who may read it")
+    };
     let mut bytes = Vec::new();
     if name == "standard input" {
         std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -42,7 +45,10 @@ pub fn unpack(bytes: &[u8], name: &str) -> Result<String, Problem> {
     } else {
         bytes.take(MAX_BYTES + 1).read_to_end(&mut plain)
     };
-    unpacked.map_err(|e| Problem::new(name, "a readable CSV file of UTF-8 text", e.to_string()))?;
+    unpacked.map_err(|e| {
+        Problem::new(name, "a readable CSV file of UTF-8 text", e.to_string())
+            .help("unpack it by hand, or copy it again")
+    })?;
     let bytes = plain;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(
