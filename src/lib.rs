@@ -1,5 +1,4 @@
-//! Forescale turns recorded load into replica floors, warm capacity and disruption guards that are in
-//! place one lead time *before* the load is.
+//! Forescale turns recorded load into replica floors that are in place one lead time *before* the load is.
 //!
 //! ```text
 //! history ──▶ series ──▶ forecast ──▶ demand ──▶ plan ──▶ actuate
