@@ -239,7 +239,7 @@ mod tests {
         let said = lines(&statez, find(&statez, "shop/web").unwrap()).join("\n");
         for words in [
             "shop/web: minReplicas of HPA web is 4, yours is 2; 4 of 4 ready",
-            "wants 10 replicas as of 5s ago: ",
+            "replicas as of 5s ago: too little history to look ahead; reacting only (cold-start)",
             "needed now 10",
             "load: 1000 (5s ago), one replica serves 100; source main",
             "query: sum(rate(requests_total[1m]))",

@@ -220,7 +220,8 @@ fn binding(evidence: &Evidence, reactive: Option<Replicas>) -> Reason {
         () if parts.hold > others.max(parts.schedule).max(evidence.surge) => Reason::HoldOperator,
         () if parts.schedule > others.max(evidence.surge) => Reason::Schedule,
         () if evidence.surge.is_some() && evidence.surge >= others => Reason::Surge,
-        () if parts.forecast > reactive => Reason::Forecast,
+        // with too little history what is wanted ahead is the load of now with headroom, no forecast
+        () if parts.forecast > reactive && evidence.reacting != Reason::ColdStart => Reason::Forecast,
         () => evidence.reacting,
     }
 }

@@ -39,7 +39,8 @@ pub struct Plan {
 pub struct Parts {
     /// Replicas the load of now needs. None: not known now (which is not zero).
     pub reactive: Option<Replicas>,
-    /// Replicas the decision layer wants ahead of the load. None: no forecast, or it abstains.
+    /// Replicas the decision layer wants ahead of the load; where the forecast abstains, the load of now with headroom.
+    /// None: no load has been seen.
     pub forecast: Option<Replicas>,
     /// The floor of an active schedule. None: none is active.
     pub schedule: Option<Replicas>,

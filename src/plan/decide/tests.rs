@@ -96,6 +96,13 @@ fn the_first_decision_after_a_restart_keeps_the_floor_in_force() {
 }
 
 #[test]
+fn headroom_before_there_is_history_is_not_called_a_forecast() {
+    let cold = Evidence { reacting: Reason::ColdStart, ..evidence(10, 13) };
+    let plan = decide(at(0), BOUNDS, &cold, &seen(4, true), &mut PlanMemory::default());
+    assert_eq!((plan.replicas, plan.reason), (13, Reason::ColdStart));
+}
+
+#[test]
 fn a_rollout_a_surge_and_a_quota_hold() {
     let mut memory = PlanMemory::default();
     for minute in 0..10 {
