@@ -3,7 +3,7 @@
 use crate::error::{Failure, Problem, did_you_mean};
 use crate::simulate::{Fault, Forecaster, Trial, Verdict, run_trial};
 
-/// Prove that it is safe: simulated workloads, drawn faults, every invariant checked on every step.
+/// Look for unsafe decisions: simulated workloads, drawn faults, every invariant checked on every step.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Everything follows from the seed: the same seed and build give the same run.

@@ -93,6 +93,9 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let address = listener.local_addr().unwrap_or(listen);
     let server = tokio::spawn(async move { axum::serve(listener, http::router(served)).await });
     tracing::info!(mode = ?config.mode, %address, %identity, "forescale runs");
+    if config.sources.is_empty() {
+        tracing::warn!("no source of load is configured, so only schedules and holds act: add [sources.<name>]");
+    }
     let ticker = ticker::Ticker {
         events: Events::start(client, identity.clone()),
         config,
