@@ -19,7 +19,7 @@ def act_raises_before_the_ramp(world):
     entry = world.managers(HPA)["forescale", "Update", ""]
     check(seconds(entry["time"]) < ramp, f"the API dates our write {entry['time']}, after the ramp")
     check("f:minReplicas" in str(entry), f"our entry owns {entry['fieldsV1']}")
-    check(world.events("raised"), "no event says that the floor was raised")
+    until(15, "an event says that the floor was raised", lambda: world.events("raised"))
     until(60, "the ramp's pods are Ready", lambda: world.replicas()[1] >= floor)
     until(ramp + 40 - time.time(), "the load has come", lambda: world.trace.at(time.time()) >= 0.98 * need * CAPACITY)
     pods = world.kube.list("Pod", world.ns)
