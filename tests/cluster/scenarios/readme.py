@@ -47,7 +47,7 @@ def the_readme_works(world):
         elif command == "forescale status":
             check("web" in said and "observe" in said, said)
         elif command.startswith("forescale explain"):
-            check("floor" in said.lower(), said)
+            check("minReplicas of HPA web" in said, said)
         elif command.endswith("mode=act"):
             until(120, "the floor rises", lambda: (world.floor() or 0) > 2)
         elif command.startswith("forescale release"):
