@@ -207,7 +207,9 @@ fn lower(
         () if evidence.standing == Standing::Gap => (base, Reason::HoldStale),
         () => {
             memory.recovering = false;
-            (evidence.usual_low.map_or(least, |usual| least.min(usual)), Reason::FallLimited)
+            // an HPA drops straight to its metric when a floor goes: a floor always comes down in steps
+            let habit = evidence.usual_low.filter(|_| !seen.autoscaled);
+            (habit.map_or(least, |usual| least.min(usual)), Reason::FallLimited)
         }
     }
 }
