@@ -1,11 +1,12 @@
 //! `forescale forecast`: the load to come, from recorded load.
 
 use super::history::HistoryArgs;
-use crate::error::Failure;
-use crate::forecast::{Task, fit};
+use crate::error::{Failure, Problem};
+use crate::forecast::{LEVELS, QuantileForecast, SLOT, Task, day_ahead, fit};
 use crate::report::fan;
-use crate::series::{Evidence, Quality, Sample, Series};
+use crate::series::{Calendar, Evidence, Quality, Sample, Series};
 use crate::tick::COMMITMENT;
+use crate::units::{Step, Time};
 use anyhow::Context;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,13 +17,18 @@ const MINUTES: [u64; 7] = [1, 3, 5, 10, 15, 30, 60];
 
 /// Forecast the load of the next hour from recorded load: a fan of quantiles, and whom it believes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  forescale forecast --history load.csv --time-zone Europe/Berlin")]
+#[command(after_help = "Examples:
+  forescale forecast --history load.csv --time-zone Europe/Berlin
+  forescale forecast --history load.csv --day-ahead --csv")]
 pub struct Args {
     #[command(flatten)]
     history: HistoryArgs,
     /// IANA zone of the seasons
     #[arg(long, default_value = "UTC", value_parser = super::zone, value_name = "ZONE")]
     time_zone: String,
+    /// The next 24 hours by quarters of an hour, from the calendar alone: for planning, it moves no replicas
+    #[arg(long)]
+    day_ahead: bool,
     /// Print forecast and explanation as JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -46,17 +52,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Sample::Valid(load) => quality.judge(at, Some(load), Evidence::default()).0,
         other => other,
     });
-    let fitted = fit(&Series::of(measured.at(0), step, lessons), &task);
+    let believed = Series::of(measured.at(0), step, lessons);
+    if args.day_ahead {
+        return tomorrow(args, &measured, &believed);
+    }
+    let fitted = fit(&believed, &task);
     let (forecast, explanation) = (fitted.predict(), fitted.explain());
     if let Some(path) = &args.html {
-        let minutes = |at: crate::units::Time| (at.secs() - forecast.origin.secs()) as f64 / 60.0;
-        let recent: Vec<(f64, f64)> = measured
-            .iter()
-            .filter_map(|(at, s)| Some((minutes(at), s.measured()?)))
-            .filter(|(minutes, _)| *minutes >= -360.0)
-            .collect();
-        std::fs::write(path, fan::html(&forecast, step, &recent))
-            .with_context(|| format!("{}: cannot be written", path.display()))?;
+        page(path, &forecast, step, &measured, 360.0)?;
     }
     let text = if args.json {
         serde_json::json!({ "forecast": forecast, "explanation": explanation }).to_string() + "\n"
@@ -66,6 +69,47 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let now = measured.iter().next_back().and_then(|(_, s)| s.measured());
         fan::text(&forecast, &explanation, step, now)
     };
+    print(&text)
+}
+
+/// Shows the day ahead.
+fn tomorrow(args: &Args, measured: &Series, believed: &Series) -> Result<(), Failure> {
+    let calendar = Calendar::new(&args.time_zone, measured.step());
+    let Some(ahead) = day_ahead(believed, &calendar) else {
+        let found = format!("{} samples", measured.len());
+        return Err(Problem::new("--day-ahead", "at least two days of history that can be believed", found).into());
+    };
+    let (as_fan, slot) = (fan::of_day(&ahead), Step::from_secs(SLOT.as_secs() as u32).unwrap_or(Step::MINUTE));
+    if let Some(path) = &args.html {
+        page(path, &as_fan, slot, measured, 1440.0)?;
+    }
+    let zone = jiff::tz::TimeZone::get(&args.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    print(&match (args.json, args.csv) {
+        (true, _) => serde_json::json!({ "day_ahead": ahead, "levels": LEVELS }).to_string() + "\n",
+        (_, true) => fan::csv(&as_fan, slot),
+        _ => fan::day(&ahead, &zone),
+    })
+}
+
+/// Writes a page that shows the last `minutes` of load, too.
+fn page(
+    path: &std::path::Path,
+    forecast: &QuantileForecast,
+    step: Step,
+    measured: &Series,
+    minutes: f64,
+) -> anyhow::Result<()> {
+    let ago = |at: Time| (at.secs() - forecast.origin.secs()) as f64 / 60.0;
+    let recent: Vec<(f64, f64)> = measured
+        .iter()
+        .filter_map(|(at, s)| Some((ago(at), s.measured()?)))
+        .filter(|(ago, _)| *ago >= -minutes)
+        .collect();
+    std::fs::write(path, fan::html(forecast, step, &recent))
+        .with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(e.into())),
         _ => Ok(()),

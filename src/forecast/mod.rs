@@ -7,6 +7,7 @@
 //! microseconds and without allocation that grows.
 
 mod combine;
+mod day_ahead;
 mod ensemble;
 mod experts;
 mod explain;
@@ -17,6 +18,7 @@ mod residual;
 mod score;
 mod track;
 
+pub use day_ahead::{DayAhead, SLOT, SLOTS, SlotAhead, day_ahead};
 pub use experts::Expert;
 pub use explain::{Explanation, HorizonExplanation, Weight};
 pub use fitted::{Fitted, fit};
@@ -57,15 +59,20 @@ pub struct WindowForecast {
 impl WindowForecast {
     /// The value at `level`: linear between the levels of [`LEVELS`], clamped to their ends.
     pub fn at(&self, level: f64) -> f64 {
-        let last = LEVELS.len() - 1;
-        let Some(above) = LEVELS.iter().position(|l| *l >= level) else { return self.values[last] };
-        if above == 0 {
-            return self.values[0];
-        }
-        let (l0, l1) = (LEVELS[above - 1], LEVELS[above]);
-        let share = (level - l0) / (l1 - l0);
-        self.values[above - 1] + share * (self.values[above] - self.values[above - 1])
+        between(&self.values, level)
     }
+}
+
+/// The value at `level` of the values at [`LEVELS`]: linear between them, clamped to their ends.
+fn between(values: &[f64; LEVELS.len()], level: f64) -> f64 {
+    let last = LEVELS.len() - 1;
+    let Some(above) = LEVELS.iter().position(|l| *l >= level) else { return values[last] };
+    if above == 0 {
+        return values[0];
+    }
+    let (l0, l1) = (LEVELS[above - 1], LEVELS[above]);
+    let share = (level - l0) / (l1 - l0);
+    values[above - 1] + share * (values[above] - values[above - 1])
 }
 
 /// The fan at one origin.

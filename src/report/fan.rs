@@ -1,6 +1,6 @@
 //! A fan of quantiles as text, CSV and HTML.
 
-use crate::forecast::{Explanation, LEVELS, QuantileForecast};
+use crate::forecast::{DayAhead, Explanation, LEVELS, QuantileForecast, SLOT, WindowForecast};
 use crate::units::Step;
 use std::fmt::Write as _;
 
@@ -49,6 +49,32 @@ pub fn text(forecast: &QuantileForecast, explanation: &Explanation, step: Step, 
         }
     }
     out
+}
+
+/// The day ahead, an hour a line: the largest load of the hour in the local time of `zone`, as bars like those of [`text`].
+pub fn day(ahead: &DayAhead, zone: &jiff::tz::TimeZone) -> String {
+    let per_hour = (3600 / SLOT.as_secs()) as usize;
+    let most = ahead.slots.iter().map(|s| s.values[6]).fold(1e-12, f64::max);
+    let cells = |value: f64| ((value / most * WIDTH as f64).round() as usize).min(WIDTH);
+    let mut out = format!("largest load of the hour from ...                  known up to {}\n", ahead.origin);
+    let _ = writeln!(out, "{:>9} {:>10} {:>10} {:>10}", "", "50 %", "95 %", "99 %");
+    for hour in ahead.slots.chunks(per_hour) {
+        let [mid, high, top] = SHOWN.map(|l| hour.iter().map(|s| s.values[l]).fold(0.0, f64::max));
+        let (a, b, c) = (cells(mid), cells(high), cells(top));
+        let bar = "█".repeat(a) + &"▓".repeat(b.saturating_sub(a)) + &"░".repeat(c.saturating_sub(b));
+        let from = hour.first().map(|s| s.from.timestamp().to_zoned(zone.clone()).strftime("%a %H:%M").to_string());
+        let from = from.unwrap_or_default();
+        let _ = writeln!(out, "{from:>9} {:>10} {:>10} {:>10}  {bar}", number(mid), number(high), number(top));
+    }
+    out.push_str("\nfrom the calendar alone: it explains and plans, and moves no replicas\n");
+    out
+}
+
+/// The day ahead as a fan on a grid of 15 minutes, for [`csv`] and [`html`].
+pub fn of_day(ahead: &DayAhead) -> QuantileForecast {
+    let horizon = |at: crate::units::Time| (at.since(ahead.origin).as_secs() / SLOT.as_secs()) as usize;
+    let windows = ahead.slots.iter().map(|s| WindowForecast { horizon: horizon(s.from), values: s.values }).collect();
+    QuantileForecast { origin: ahead.origin, windows, abstains: None }
 }
 
 fn number(value: f64) -> String {
@@ -128,5 +154,18 @@ mod tests {
         let page = html(&forecast, Step::MINUTE, &[(-1.0, 50.0), (0.0, 55.0)]);
         assert_eq!(page.matches("<polygon").count(), LEVELS.len() - 1);
         assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+    }
+
+    #[test]
+    fn a_day_ahead_has_24_hours_in_local_time() {
+        let samples = (0..3 * 1440).map(|i| Sample::Valid(if i / 60 % 24 == 9 { 90.0 } else { 30.0 }));
+        let history = Series::of(Time::from_secs(0), Step::MINUTE, samples);
+        let ahead = crate::forecast::day_ahead(&history, &crate::series::Calendar::new("UTC", Step::MINUTE)).unwrap();
+        let shown = day(&ahead, &jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
+        let rows: Vec<&str> = shown.lines().filter(|l| l.contains('█')).collect();
+        assert!(rows.len() == 24 && rows[0].starts_with("Sun 01:00"), "{shown}");
+        assert_eq!(rows.iter().filter(|r| r.contains("90.0")).count(), 1, "{shown}");
+        let fan = of_day(&ahead);
+        assert_eq!((fan.windows[0].horizon, fan.windows.len()), (0, 96));
     }
 }

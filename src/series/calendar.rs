@@ -2,6 +2,7 @@
 
 use crate::units::{Step, Time};
 use jiff::tz::TimeZone;
+use std::sync::Arc;
 
 const DAY: i64 = 86_400;
 /// Zone changes remembered at once: those of about 100 days.
@@ -16,6 +17,8 @@ pub struct Calendar {
     /// Offset changes, rising: (first UTC second, seconds east of UTC).
     changes: Vec<(i64, i64)>,
     known: (i64, i64),
+    /// Local days since 1970, rising.
+    holidays: Arc<[i64]>,
 }
 
 /// Where an instant lies in the local day and week.
@@ -26,12 +29,14 @@ pub struct Slot {
     pub of_day: usize,
     /// Local day of the week: 0 is Monday.
     pub weekday: u8,
+    /// The local day is a public holiday.
+    pub holiday: bool,
 }
 
 impl Slot {
-    /// Saturday or Sunday.
-    pub fn weekend(self) -> bool {
-        self.weekday >= 5
+    /// Saturday, Sunday or a public holiday: a day of rest.
+    pub fn rest(self) -> bool {
+        self.weekday >= 5 || self.holiday
     }
 }
 
@@ -39,7 +44,15 @@ impl Calendar {
     /// The calendar of an IANA zone; UTC if the name is unknown (the policy refuses such names, with a message).
     pub fn new(zone: &str, step: Step) -> Self {
         let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-        Calendar { zone, step: i64::from(step.secs()), changes: Vec::new(), known: (0, -1) }
+        Calendar { zone, step: i64::from(step.secs()), changes: Vec::new(), known: (0, -1), holidays: Arc::default() }
+    }
+
+    /// The same with public holidays, given as local days since 1970-01-01.
+    pub fn observing(mut self, holidays: impl IntoIterator<Item = i64>) -> Self {
+        let mut days: Vec<i64> = holidays.into_iter().collect();
+        days.sort_unstable();
+        self.holidays = days.into();
+        self
     }
 
     /// Slots in a day.
@@ -75,12 +88,18 @@ impl Calendar {
         Slot {
             of_day: usize::try_from(local.rem_euclid(DAY) / self.step).unwrap_or(0),
             weekday: u8::try_from(weekday).unwrap_or(0),
+            holiday: self.holidays.binary_search(&local.div_euclid(DAY)).is_ok(),
         }
     }
 
     /// Steps from the instant that showed the same local time `days` days before `at`, to `at`. Where that local time was
     /// skipped, the instant that would have shown it without the change; where it was repeated, the second.
     pub fn lag(&mut self, at: Time, days: usize) -> usize {
+        usize::try_from(self.lag_secs(at, days).max(0) / self.step).unwrap_or(0)
+    }
+
+    /// The same in seconds.
+    pub fn lag_secs(&mut self, at: Time, days: usize) -> i64 {
         let secs = at.secs();
         let back = i64::try_from(days).unwrap_or(i64::MAX / (2 * DAY)) * DAY;
         let here = self.offset(secs);
@@ -89,7 +108,7 @@ impl Calendar {
             let then = self.offset(secs - lag);
             lag = back + then - here;
         }
-        usize::try_from(lag.max(0) / self.step).unwrap_or(0)
+        lag
     }
 }
 
@@ -158,7 +177,10 @@ mod tests {
     #[test]
     fn weekdays_are_local() {
         let monday = Time::parse("2021-01-04T00:30:00Z").unwrap();
-        assert_eq!(Calendar::new("UTC", Step::MINUTE).slot(monday), Slot { of_day: 30, weekday: 0 });
-        assert_eq!(Calendar::new("America/New_York", Step::MINUTE).slot(monday), Slot { of_day: 1170, weekday: 6 });
+        assert_eq!(Calendar::new("UTC", Step::MINUTE).slot(monday), Slot { of_day: 30, weekday: 0, holiday: false });
+        assert_eq!(
+            Calendar::new("America/New_York", Step::MINUTE).slot(monday),
+            Slot { of_day: 1170, weekday: 6, holiday: false }
+        );
     }
 }

@@ -94,7 +94,7 @@ pub fn features(
         or(at(Expert::QuickHoltWinters), usual) - base,
         or(at(Expert::DayMaximum), day) - day,
         levels.week - base,
-        if ahead.slot.weekend() { 0.5 } else { 0.0 },
+        if ahead.slot.rest() { 0.5 } else { 0.0 },
     ];
     x[..values.len()].copy_from_slice(&values);
     let mut i = values.len();

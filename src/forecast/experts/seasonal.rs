@@ -44,7 +44,7 @@ pub fn profile(past: &Past, ahead: &Ahead) -> f32 {
             continue;
         }
         let then = (usize::from(ahead.slot.weekday) + 7 * PROFILE_DAYS - day) % 7;
-        let alike = if (then >= 5) == ahead.slot.weekend() { 1.0 } else { 0.35 };
+        let alike = if (then >= 5) == ahead.slot.rest() { 1.0 } else { 0.35 };
         let same = if day.is_multiple_of(7) { 1.5 } else { 1.0 };
         let weight = 0.5f32.powf(day as f32 / HALF_LIFE) * alike * same;
         values[n] = (top, weight);
