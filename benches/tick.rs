@@ -30,6 +30,7 @@ fn policy() -> Policy {
             query: String::new(),
             capacity_per_replica: 12.0,
             tenant: None,
+            usage: None,
         }],
         min_replicas: 1,
         max_replicas: 400,
@@ -38,6 +39,8 @@ fn policy() -> Policy {
         time_zone: "UTC".into(),
         schedules: Vec::new(),
         hold: None,
+        staffing: None,
+        pods_per_second: None,
     }
 }
 
@@ -55,6 +58,8 @@ fn one_tick(c: &mut Criterion) {
                     source: SourceState::Fresh,
                     capacity_per_replica: 12.0,
                     settling: Duration::ZERO,
+                    now: None,
+                    usage: None,
                 }],
                 observation: Observation {
                     at: now,
@@ -64,6 +69,7 @@ fn one_tick(c: &mut Criterion) {
                     floor: None,
                     rollout: false,
                     blocked: None,
+                    stopped: false,
                 },
             };
             minute += 1;

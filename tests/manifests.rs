@@ -73,6 +73,20 @@ fn the_configuration_is_valid_and_writes_nothing_by_itself() {
 }
 
 #[test]
+fn the_sweeper_has_fewer_rights_than_the_daemon_and_parses() {
+    let sweep = documents("sweep.yaml");
+    let daemon = needed(CLUSTER_ACCESS);
+    for (row, verbs) in granted(&of_kind(&sweep, "ClusterRole")) {
+        assert!(verbs.iter().all(|v| daemon[&row].contains(v)), "{row:?} {verbs:?}");
+    }
+    let job = of_kind(&sweep, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
+    let container = &job["containers"][0];
+    assert_eq!(texts(&container["args"]), ["release", "--all", "--expired"]);
+    assert_eq!(container["securityContext"]["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    assert_eq!(job["securityContext"]["runAsNonRoot"], true);
+}
+
+#[test]
 fn the_deployment_is_small_and_without_rights_on_its_node() {
     let deployment = of_kind(&documents("deployment.yaml"), "Deployment");
     assert_eq!(deployment["spec"]["replicas"], 2);

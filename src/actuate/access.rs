@@ -40,6 +40,12 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         why: "triggers and bounds are read; patch raises spec.minReplicaCount",
     },
     Access {
+        group: "",
+        resource: "namespaces",
+        verbs: &["get", "list", "watch"],
+        why: "the annotation forescale.dev/stop is the kill switch of a namespace",
+    },
+    Access {
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create"],
@@ -48,12 +54,20 @@ pub const CLUSTER_ACCESS: &[Access] = &[
 ];
 
 /// Rights in the program's own namespace.
-pub const LEASE_ACCESS: &[Access] = &[Access {
-    group: "coordination.k8s.io",
-    resource: "leases",
-    verbs: &["create", "get", "update"],
-    why: "one copy writes",
-}];
+pub const LEASE_ACCESS: &[Access] = &[
+    Access {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        verbs: &["create", "get", "update"],
+        why: "one copy writes",
+    },
+    Access {
+        group: "",
+        resource: "configmaps",
+        verbs: &["get", "list", "watch"],
+        why: "the ConfigMap forescale-stop is the kill switch",
+    },
+];
 
 /// The group of a resource in the tables above, for messages such as "horizontalpodautoscalers.autoscaling".
 pub(super) fn qualified(resource: &str) -> String {

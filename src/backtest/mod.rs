@@ -65,6 +65,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
             query: String::new(),
             capacity_per_replica: capacity,
             tenant: None,
+            usage: None,
         }],
         min_replicas: setting.min_replicas,
         max_replicas: setting.max_replicas,
@@ -73,6 +74,8 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
         time_zone: setting.time_zone.clone(),
         schedules: Vec::new(),
         hold: None,
+        staffing: None,
+        pods_per_second: None,
     };
     let nothing = Series::new(history.at(0), step, 1);
     let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, capacity)]);
@@ -97,6 +100,8 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 source: SourceState::Fresh,
                 capacity_per_replica: capacity,
                 settling: Duration::ZERO,
+                now: None,
+                usage: None,
             }],
             observation: Observation {
                 at: now,
@@ -106,6 +111,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 floor: None,
                 rollout: false,
                 blocked: None,
+                stopped: false,
             },
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);

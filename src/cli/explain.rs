@@ -34,6 +34,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
     let mut lines = vec![headline(statez, w)];
     lines.extend(w.problems.iter().map(|p| format!("  wrong: {p}")));
+    lines.extend(w.stopped.iter().map(|s| format!("  nothing is written: stopped by {s}")));
     lines.extend(w.write_error.iter().map(|e| format!("  the last write failed: {e}")));
     let Some(policy) = &w.policy else { return lines };
     let lead = duration::format(policy.lead_time.0);
@@ -169,6 +170,7 @@ mod tests {
                 query: "sum(rate(requests_total[1m]))".into(),
                 capacity_per_replica: 100.0,
                 tenant: None,
+                usage: None,
             }],
             min_replicas: 2,
             max_replicas: 50,
@@ -177,6 +179,8 @@ mod tests {
             time_zone: "UTC".into(),
             schedules: Vec::new(),
             hold: None,
+            staffing: None,
+            pods_per_second: None,
         };
         let observation = Observation {
             at: now,
@@ -186,6 +190,7 @@ mod tests {
             floor: Some(4),
             rollout: false,
             blocked: None,
+            stopped: false,
         };
         let inputs = Inputs {
             metrics: vec![MetricInputs {
@@ -193,6 +198,8 @@ mod tests {
                 source: SourceState::Fresh,
                 capacity_per_replica: 100.0,
                 settling: Duration::ZERO,
+                now: None,
+                usage: None,
             }],
             observation: observation.clone(),
         };
@@ -218,6 +225,7 @@ mod tests {
                 target: Some(Target::Hpa { name: "web".into() }),
                 floor: Some(4),
                 own_floor: Some(2),
+                stopped: None,
                 outcome: None,
                 write_error: None,
                 metrics: vec![MetricState {

@@ -4,7 +4,7 @@ use super::cluster::{ClusterArgs, greet, runtime};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
-use crate::observe::{Cluster, watch};
+use crate::observe::{Cluster, Watched, watch};
 use crate::policy::Workload;
 use crate::units::MAX_REPLICAS;
 use anyhow::anyhow;
@@ -101,7 +101,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
 /// Waits until everything is listed, or says what stops it.
 async fn listed(cluster: &Cluster) -> Result<(), Failure> {
     let listing = async {
-        while !cluster.synced() {
+        while !cluster.synced(&Watched::FLOORS) {
             let failing = cluster.watches().into_iter().find_map(|(w, s)| s.failing.map(|f| (w, f)));
             if let Some((watched, failure)) = failing {
                 return Err(Failure::Failed(anyhow!("list {}: {}", watched.resource(), failure.error)));

@@ -74,6 +74,7 @@ fn row(w: &WorkloadState, now: Time) -> [String; 9] {
     };
     let floor = if w.mode == Some(Mode::Observe) && w.floor.is_some() { format!("would be {floor}") } else { floor };
     let reason = match (&w.decision, w.learning) {
+        _ if w.stopped.is_some() => "stopped".into(),
         _ if !w.problems.is_empty() => "invalid".into(),
         (Some(d), _) => reason_name(d.plan.reason),
         (None, true) => "learning".into(),
@@ -114,11 +115,10 @@ fn notes(statez: &Statez) -> Vec<String> {
     lines.extend(statez.watches.iter().map(|w| format!("Watch fails: {w}")));
     lines.extend(statez.problems.iter().cloned());
     lines.extend(statez.spending.iter().map(|(source, spending)| cost(source, spending)));
-    lines.extend(
-        statez.workloads.iter().flat_map(|w| {
-            w.problems.iter().cloned().chain(w.write_error.iter().map(|e| format!("{}: {e}", w.workload)))
-        }),
-    );
+    lines.extend(statez.workloads.iter().flat_map(|w| {
+        let stop = w.stopped.iter().map(|s| format!("{}: stopped by {s}", w.workload));
+        w.problems.iter().cloned().chain(stop).chain(w.write_error.iter().map(|e| format!("{}: {e}", w.workload)))
+    }));
     lines
 }
 

@@ -192,6 +192,12 @@ pub(super) const KEYS: &[Key] = &[
         "How long the writer may be silent before another takes over.",
         "\"15s\"",
     ),
+    key(
+        "stop.config_map",
+        Form::Text,
+        "Name of the ConfigMap, in the Lease's namespace, whose being there stops every write: the kill switch.",
+        "\"forescale-stop\"",
+    ),
     key("limits.workloads", Form::Count(1, 100_000), "Most workloads that are handled; more are refused.", "1000"),
     key("limits.queries_in_flight", Form::Count(1, 64), "Most requests to one source at the same time.", "4"),
     key("limits.writes_per_second", Form::Count(1, 1000), "Most writes to the cluster in a second.", "5"),

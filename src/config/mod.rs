@@ -52,6 +52,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How the writer is elected.
     pub lease: Lease,
+    /// The kill switch.
+    pub stop: StopSwitch,
     /// Named maxima.
     pub limits: Limits,
     /// Where decisions are kept.
@@ -102,6 +104,13 @@ pub struct Lease {
     pub name: String,
     /// How long the writer may be silent before another takes over.
     pub duration: Duration,
+}
+
+/// The kill switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopSwitch {
+    /// Name of the ConfigMap, in the Lease's namespace, that stops every write by being there.
+    pub config_map: String,
 }
 
 /// Named maxima.
@@ -239,6 +248,7 @@ impl Reader<'_> {
                 name: self.text("lease.name"),
                 duration: self.duration("lease.duration"),
             },
+            stop: StopSwitch { config_map: self.text("stop.config_map") },
             limits: Limits {
                 workloads: self.count("limits.workloads") as usize,
                 queries_in_flight: self.count("limits.queries_in_flight") as usize,

@@ -3,6 +3,7 @@
 use super::lease::Right;
 use crate::actuate::{Actions, Carried, Executor, Outcome, Site, WriteError, actions, release};
 use crate::clock::{Clock, Deadline};
+use crate::observe::Cluster;
 use crate::plan::Plan;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,17 +41,23 @@ pub struct Actor {
     executor: Arc<Executor>,
     right: Right,
     clock: Arc<dyn Clock>,
+    cluster: Arc<Cluster>,
     slots: Arc<Semaphore>,
     results: mpsc::UnboundedSender<Acted>,
 }
 
 impl Actor {
     /// An actor whose results come out of the receiver.
-    pub fn new(executor: Executor, right: Right, clock: Arc<dyn Clock>) -> (Actor, mpsc::UnboundedReceiver<Acted>) {
+    pub fn new(
+        executor: Executor,
+        right: Right,
+        clock: Arc<dyn Clock>,
+        cluster: Arc<Cluster>,
+    ) -> (Actor, mpsc::UnboundedReceiver<Acted>) {
         let (results, received) = mpsc::unbounded_channel();
         let executor = Arc::new(executor);
         let slots = Arc::new(Semaphore::new(PARALLEL));
-        (Actor { executor, right, clock, slots, results }, received)
+        (Actor { executor, right, clock, cluster, slots, results }, received)
     }
 
     /// Starts one. At most one per site is under way: the caller waits for its result. `edition`: nothing is written
@@ -63,6 +70,9 @@ impl Actor {
             let Ok(_slot) = actor.slots.acquire().await else { return };
             let fence = || {
                 actor.right.check()?;
+                if let Some(stop) = actor.cluster.stopped(&site.workload.namespace) {
+                    return Err(format!("stopped by {stop}"));
+                }
                 if decided.ago() > DECISION_AGE_MAX {
                     return Err(format!("the decision is {} s old", decided.ago().as_secs()));
                 }

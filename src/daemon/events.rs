@@ -49,13 +49,27 @@ pub enum Kind {
     Blocked,
     /// A write was refused.
     WriteFailed,
+    /// The kill switch is on: nothing is written.
+    Stopped,
+    /// It is off again.
+    Resumed,
 }
 
 impl Kind {
     fn warning(self) -> bool {
         match self {
-            Kind::FloorRaised | Kind::FloorLowered | Kind::Held | Kind::SourceRecovered | Kind::Fallback => false,
-            Kind::BadAnnotation | Kind::SourceDown | Kind::Contested | Kind::Blocked | Kind::WriteFailed => true,
+            Kind::FloorRaised
+            | Kind::FloorLowered
+            | Kind::Held
+            | Kind::SourceRecovered
+            | Kind::Fallback
+            | Kind::Resumed => false,
+            Kind::BadAnnotation
+            | Kind::SourceDown
+            | Kind::Contested
+            | Kind::Blocked
+            | Kind::WriteFailed
+            | Kind::Stopped => true,
         }
     }
 }

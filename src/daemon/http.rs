@@ -6,7 +6,7 @@ use super::telling;
 use crate::clock::Clock;
 use crate::config::Mode;
 use crate::forecast::LEVELS;
-use crate::observe::Cluster;
+use crate::observe::{Cluster, Watched};
 use crate::plan::SourceState;
 use crate::telemetry::{MetricGauges, WorkloadGauges};
 use crate::units::Time;
@@ -47,13 +47,10 @@ async fn healthz(State(served): State<Served>) -> (StatusCode, &'static str) {
 }
 
 async fn readyz(State(served): State<Served>) -> (StatusCode, String) {
-    let missing = if !served.cluster.synced() {
+    let missing = if !served.cluster.synced(&Watched::ALL) {
         let watches = served.cluster.watches();
-        let waiting: Vec<&str> = crate::observe::Watched::ALL
-            .iter()
-            .filter(|w| watches.get(w).is_none_or(|s| !s.synced))
-            .map(|w| w.resource())
-            .collect();
+        let waiting: Vec<&str> =
+            Watched::ALL.iter().filter(|w| watches.get(w).is_none_or(|s| !s.synced)).map(|w| w.resource()).collect();
         Some(format!("waiting for the first list of {}\n", waiting.join(", ")))
     } else if !served.board.has_tried_history() {
         Some("waiting for the first history\n".into())
@@ -107,6 +104,7 @@ fn gauges(statez: &Statez, w: &WorkloadState, now: Time) -> WorkloadGauges {
         decision_age: w.decision.as_ref().map(|d| now.since(d.at).as_secs_f64()),
         reason: plan.map(|p| telling::name(p.reason)),
         invalid: !w.problems.is_empty(),
+        stopped: w.stopped.is_some(),
         metrics: w.metrics.iter().enumerate().map(metric).collect(),
     }
 }

@@ -29,7 +29,7 @@ pub use telling::name as reason_name;
 use crate::actuate::Executor;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
-use crate::observe::{Cluster, watch};
+use crate::observe::{Cluster, watch, watch_stops};
 use crate::rng;
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,11 +78,12 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let cluster = Arc::new(Cluster::default());
     let board = Arc::new(board::Board::new());
     let watches = watch(&client, &cluster, &clock);
+    let stops = watch_stops(&client, &cluster, &clock, &config.lease.namespace, &config.stop.config_map);
     let elector = Elector::new(client.clone(), config.lease.clone(), identity.clone(), clock.clone());
     let right = elector.right();
     let election = tokio::spawn(elector.run(stopped.clone()));
     let executor = Executor::new(client.clone(), config.limits.writes_per_second);
-    let (actor, acted) = acting::Actor::new(executor, right.clone(), clock.clone());
+    let (actor, acted) = acting::Actor::new(executor, right.clone(), clock.clone(), cluster.clone());
     let (lessons, tasks) = mpsc::channel(LESSONS);
     let (results, learned) = mpsc::channel(64);
     let sources = Arc::new(sources);
@@ -132,6 +133,6 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     }
     school.abort();
     server.abort();
-    drop(watches);
+    drop((watches, stops));
     Ok(())
 }

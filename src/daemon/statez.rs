@@ -68,6 +68,9 @@ pub struct WorkloadState {
     pub floor: Option<Replicas>,
     /// The user's own lower bound.
     pub own_floor: Option<Replicas>,
+    /// The kill switch that is on for it: nothing is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// What the last decision amounted to.
     pub outcome: Option<Outcome>,
     /// Why the last write failed.

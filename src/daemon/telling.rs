@@ -16,6 +16,7 @@ pub struct Told {
     blocked: Option<String>,
     failing: bool,
     outcome: Option<Outcome>,
+    stopped: bool,
 }
 
 impl Told {
@@ -92,6 +93,23 @@ impl Told {
             }
         }
         self.reason = Some(plan.reason);
+    }
+
+    /// The kill switch.
+    pub fn stopped(&mut self, tended: &Tended, events: &Events, now: Time) {
+        let about = regarding(tended);
+        match &tended.sight.stopped {
+            Some(stop) if !self.stopped => {
+                let note = format!("nothing is written: {stop}; what stands is kept until its time is over");
+                events.say(&about, Kind::Stopped, note, now);
+            }
+            None if self.stopped => {
+                events.say(&about, Kind::Resumed, "the kill switch is off: floors are written again", now);
+                events.over(&about, Kind::Stopped);
+            }
+            _ => {}
+        }
+        self.stopped = tended.sight.stopped.is_some();
     }
 
     /// What would have been written in observe mode, or why nothing is.

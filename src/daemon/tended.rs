@@ -258,6 +258,8 @@ impl Tended {
             source: feed.source.clone(),
             capacity_per_replica: metric.capacity_per_replica,
             settling: feed.settling,
+            now: None,
+            usage: None,
         });
         let inputs = Inputs { metrics: metrics.collect(), observation: self.sight.observation.clone() };
         let decision = tick(now, policy, &inputs, &mut self.memory);
@@ -383,6 +385,7 @@ impl Tended {
             target: self.sight.target.as_ref().ok().map(|t| t.target.clone()),
             floor: self.floor(),
             own_floor: self.own_floor(),
+            stopped: self.sight.stopped.as_ref().map(ToString::to_string),
             outcome: self.outcome,
             write_error: self.write_error.clone(),
             metrics: metrics.collect(),

@@ -12,7 +12,7 @@ use super::{DecisionLog, Right};
 use crate::actuate::{Outcome, Site};
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Mode};
-use crate::observe::Cluster;
+use crate::observe::{Cluster, Watched};
 use crate::policy::Workload;
 use crate::rng;
 use crate::tick::Record;
@@ -135,7 +135,7 @@ impl Ticker {
                 tended.postpone(now);
             }
         }
-        if self.cluster.synced() {
+        if self.cluster.synced(&Watched::ALL) {
             self.sweep();
         }
     }
@@ -214,6 +214,10 @@ impl Ticker {
             let writes = self.right.held();
             if writes {
                 told.decision(tended, &self.events, now);
+                told.stopped(tended, &self.events, now);
+            }
+            if tended.sight.stopped.is_some() {
+                continue;
             }
             if !tended.acts(&self.config) {
                 if let Some(actions) = tended.rehearse(now) {
@@ -274,7 +278,7 @@ impl Ticker {
 
     /// Gives back what nobody answers for: the workload is gone, has opted out, or its floor has expired.
     fn sweep(&mut self) {
-        if self.config.mode != Mode::Act || !self.right.held() || !self.cluster.synced() {
+        if self.config.mode != Mode::Act || !self.right.held() || !self.cluster.synced(&Watched::ALL) {
             return;
         }
         let now = self.clock.now();
@@ -295,7 +299,7 @@ impl Ticker {
                     (leave, tended.edition())
                 }
             };
-            if leave || self.releasing.contains(&workload) {
+            if leave || self.cluster.stopped(&workload.namespace).is_some() || self.releasing.contains(&workload) {
                 continue;
             }
             tracing::info!(%workload, "gives the user's values back");

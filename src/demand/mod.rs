@@ -1,7 +1,9 @@
 //! Load → replicas needed for it.
 
+mod capacity;
 mod lead_time;
 
+pub use capacity::Usage;
 pub use lead_time::{Estimate, LeadTimes, Phase, Start, StartPath, Took};
 
 use crate::forecast::{LEVELS, WindowForecast};

@@ -1,5 +1,6 @@
 //! What the watches have seen, as plain values: only what matters of only the objects that matter.
 
+use super::stop::Stop;
 use super::views::{AutoscalerSight, WorkloadSight};
 use crate::actuate::{Ledger, Target, TargetView};
 use crate::error::Problem;
@@ -22,12 +23,26 @@ pub enum Watched {
     Autoscalers,
     /// ScaledObjects.
     ScaledObjects,
+    /// Namespaces, for the kill switch.
+    Namespaces,
+    /// The ConfigMap of the kill switch.
+    StopMap,
 }
 
 impl Watched {
-    /// All of them.
-    pub const ALL: [Watched; 4] =
+    /// What floors are written on.
+    pub const FLOORS: [Watched; 4] =
         [Watched::Deployments, Watched::StatefulSets, Watched::Autoscalers, Watched::ScaledObjects];
+
+    /// What has to be known before anything is written: where floors are, and the kill switches.
+    pub const ALL: [Watched; 6] = [
+        Watched::Deployments,
+        Watched::StatefulSets,
+        Watched::Autoscalers,
+        Watched::ScaledObjects,
+        Watched::Namespaces,
+        Watched::StopMap,
+    ];
 
     /// The resource's name, for metrics and messages.
     pub fn resource(self) -> &'static str {
@@ -36,6 +51,8 @@ impl Watched {
             Watched::StatefulSets => "statefulsets",
             Watched::Autoscalers => "horizontalpodautoscalers",
             Watched::ScaledObjects => "scaledobjects",
+            Watched::Namespaces => "namespaces",
+            Watched::StopMap => "configmaps",
         }
     }
 }
@@ -79,6 +96,8 @@ pub(super) struct Seen {
     autoscalers: BTreeMap<(Watched, Key), Result<AutoscalerSight, Problem>>,
     watches: BTreeMap<Watched, WatchState>,
     listing: BTreeMap<Watched, BTreeSet<Key>>,
+    /// Kill switches that are on. A ConfigMap's key has its namespace, a namespace's has none.
+    stops: BTreeMap<(Watched, Key), Stop>,
 }
 
 /// The cluster as it is seen.
@@ -99,6 +118,8 @@ pub struct Sight {
     pub target: Result<TargetView, Problem>,
     /// For the plan.
     pub observation: Observation,
+    /// The kill switch that is on for it.
+    pub stopped: Option<Stop>,
 }
 
 impl Sight {
@@ -114,10 +135,23 @@ impl Cluster {
         self.read().watches.clone()
     }
 
-    /// True once every watch has listed everything.
-    pub fn synced(&self) -> bool {
+    /// True once these watches have listed everything.
+    pub fn synced(&self, watched: &[Watched]) -> bool {
         let seen = self.read();
-        Watched::ALL.iter().all(|w| seen.watches.get(w).is_some_and(|s| s.synced))
+        watched.iter().all(|w| seen.watches.get(w).is_some_and(|s| s.synced))
+    }
+
+    /// The kill switch that is on for a namespace. As long as the switches are not known, that is one too.
+    pub fn stopped(&self, namespace: &str) -> Option<Stop> {
+        let seen = self.read();
+        let known =
+            [Watched::StopMap, Watched::Namespaces].iter().all(|w| seen.watches.get(w).is_some_and(|s| s.synced));
+        if !known {
+            return Some(Stop { by: "the kill switch has not been read yet".into(), reason: String::new() });
+        }
+        let everywhere = seen.stops.iter().find(|((watched, _), _)| *watched == Watched::StopMap);
+        let here = || seen.stops.get_key_value(&(Watched::Namespaces, (String::new(), namespace.to_owned())));
+        everywhere.or_else(here).map(|(_, stop)| stop.clone())
     }
 
     /// Waits until something has changed.
@@ -147,7 +181,13 @@ impl Cluster {
     /// Every workload that carries an annotation of ours, with its autoscalers.
     pub fn sights(&self, now: Time) -> Vec<Sight> {
         let seen = self.read();
-        seen.workloads.values().map(|w| sight(&seen, w, now)).collect()
+        let mut sights: Vec<Sight> = seen.workloads.values().map(|w| sight(&seen, w, now)).collect();
+        drop(seen);
+        for sight in &mut sights {
+            sight.stopped = self.stopped(&sight.workload().namespace);
+            sight.observation.stopped = sight.stopped.is_some();
+        }
+        sights
     }
 
     /// Every autoscaler with a ledger of ours, and the workload it scales.
@@ -193,6 +233,21 @@ impl Cluster {
         self.changed.notify_one();
     }
 
+    pub(super) fn keep_stop(&self, watched: Watched, key: &Key, stop: Option<Stop>) {
+        let mut seen = self.write();
+        seen.listed(watched, key);
+        let place = (watched, key.clone());
+        if seen.stops.get(&place) == stop.as_ref() {
+            return;
+        }
+        match stop {
+            Some(stop) => drop(seen.stops.insert(place, stop)),
+            None => drop(seen.stops.remove(&place)),
+        }
+        drop(seen);
+        self.changed.notify_one();
+    }
+
     pub(super) fn begin(&self, watched: Watched) {
         self.write().listing.insert(watched, BTreeSet::new());
     }
@@ -205,6 +260,7 @@ impl Cluster {
             seen.workloads.retain(|w, _| w.kind != kind || listed.contains(&(w.namespace.clone(), w.name.clone())));
         } else {
             seen.autoscalers.retain(|(from, key), _| *from != watched || listed.contains(key));
+            seen.stops.retain(|(from, key), _| *from != watched || listed.contains(key));
         }
         seen.watches.insert(watched, WatchState { synced: true, failing: None });
         drop(seen);
@@ -244,7 +300,7 @@ impl Watched {
         match self {
             Watched::Deployments => Some(WorkloadKind::Deployment),
             Watched::StatefulSets => Some(WorkloadKind::StatefulSet),
-            Watched::Autoscalers | Watched::ScaledObjects => None,
+            Watched::Autoscalers | Watched::ScaledObjects | Watched::Namespaces | Watched::StopMap => None,
         }
     }
 }
@@ -278,8 +334,9 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         floor: target.as_ref().ok().and_then(TargetView::our_floor),
         rollout: workload.rollout,
         blocked: workload.blocked.clone(),
+        stopped: false,
     };
-    Sight { view, uid: workload.uid.clone(), target, observation }
+    Sight { view, uid: workload.uid.clone(), target, observation, stopped: None }
 }
 
 /// Where the floor of a workload is written: its one autoscaler, or itself.

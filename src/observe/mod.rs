@@ -5,10 +5,12 @@
 
 mod cluster;
 mod starts;
+mod stop;
 mod views;
 mod watch;
 
 pub use cluster::{Cluster, Sight, WatchFailure, WatchState, Watched};
 pub use starts::{PodStart, starts};
+pub use stop::Stop;
 pub use views::PREFIX;
-pub use watch::watch;
+pub use watch::{watch, watch_stops};

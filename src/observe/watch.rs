@@ -1,15 +1,16 @@
 //! The watches: one task a kind, each of which lists, watches, and starts again by itself.
 
 use super::cluster::{Cluster, Watched};
-use super::views;
+use super::{stop, views};
 use crate::actuate::{chain, hpa_resource, scaled_object_resource};
 use crate::clock::Clock;
 use crate::error::Problem;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DynamicObject};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
@@ -62,6 +63,37 @@ pub fn watch(client: &Client, cluster: &Arc<Cluster>, clock: &Arc<dyn Clock>) ->
             scaled_objects(&client, &c, t.as_ref()).await;
             tokio::time::sleep(DISCOVERY).await;
         }
+    });
+    tasks
+}
+
+/// Starts the watches of the kill switches: the ConfigMap of this namespace and name, and annotations of namespaces.
+pub fn watch_stops(
+    client: &Client,
+    cluster: &Arc<Cluster>,
+    clock: &Arc<dyn Clock>,
+    namespace: &str,
+    name: &str,
+) -> tokio::task::JoinSet<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    let (c, t) = (cluster.clone(), clock.clone());
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    tasks.spawn(async move {
+        let stream = watcher(api, watcher::Config::default());
+        let keep = |key: &Key, object: Option<&PartialObjectMeta<Namespace>>| {
+            c.keep_stop(Watched::Namespaces, key, object.and_then(stop::of_namespace));
+        };
+        follow(stream, Watched::Namespaces, &c, t.as_ref(), keep).await;
+    });
+    let (c, t) = (cluster.clone(), clock.clone());
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    tasks.spawn(async move {
+        let stream = watcher(api, only);
+        let keep = |key: &Key, object: Option<&ConfigMap>| {
+            c.keep_stop(Watched::StopMap, key, object.map(stop::of_config_map));
+        };
+        follow(stream, Watched::StopMap, &c, t.as_ref(), keep).await;
     });
     tasks
 }

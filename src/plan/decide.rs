@@ -154,6 +154,10 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
         (replicas, reason) = (bounds.min.min(bounds.max), Reason::MinReplicas);
     }
     memory.pace.note(now, replicas);
+    if seen.stopped {
+        // nobody will have written it: what comes after the switch grows from what runs then
+        memory.pace = Pace::default();
+    }
     let kept = (lower > need.unwrap_or(0)).then_some(lower);
     Plan {
         replicas,

@@ -21,6 +21,9 @@ pub struct Observation {
     pub rollout: bool,
     /// Why pods cannot be created, in the API's words.
     pub blocked: Option<String>,
+    /// The kill switch is on: whatever is decided is not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// What a source of load said last. Missing, stale and zero are three values.

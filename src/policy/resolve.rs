@@ -89,6 +89,8 @@ impl<'a> Resolver<'a> {
             time_zone: annotations.time_zone.clone().unwrap_or_else(|| defaults.time_zone.clone()),
             schedules: annotations.schedule.clone(),
             hold: annotations.hold,
+            staffing: None,
+            pods_per_second: None,
         };
         Ok(Resolved { policy, notes: self.notes })
     }

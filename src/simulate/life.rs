@@ -129,6 +129,7 @@ impl Life {
                         source: "simulated".into(),
                         query: "load".into(),
                         tenant: None,
+                        usage: None,
                         capacity_per_replica,
                     }],
                     min_replicas: users_min,
@@ -138,6 +139,8 @@ impl Life {
                     time_zone: "UTC".into(),
                     schedules: Vec::new(),
                     hold: None,
+                    staffing: None,
+                    pods_per_second: None,
                 };
                 let nothing = Series::new(now + Step::MINUTE.duration(), Step::MINUTE, 1);
                 let memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, capacity_per_replica)]);
@@ -396,6 +399,7 @@ impl Life {
             floor: self.cluster.hpa.our_floor(),
             rollout: self.on(Fault::Rollout, minute).is_some(),
             blocked: self.cluster.deployment.blocked(),
+            stopped: false,
         }
     }
 
@@ -468,6 +472,8 @@ impl Mind {
                     source: told.state.clone(),
                     capacity_per_replica: capacity,
                     settling: Duration::ZERO,
+                    now: None,
+                    usage: None,
                 };
                 tick(now, policy, &Inputs { metrics: vec![metric], observation: seen }, memory).plan
             }

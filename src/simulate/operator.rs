@@ -49,6 +49,7 @@ impl Operator {
                 source: "embedded".into(),
                 query: "load".into(),
                 tenant: None,
+                usage: None,
                 capacity_per_replica: capacity,
             }],
             min_replicas: cluster.hpa.users_minimum(),
@@ -58,6 +59,8 @@ impl Operator {
             time_zone: opt_in.time_zone.clone(),
             schedules: Vec::new(),
             hold: None,
+            staffing: None,
+            pods_per_second: None,
         };
         let memory = Memory::new(vec![MetricMemory::learn(history, &policy, capacity)]);
         Operator { policy, memory }
@@ -69,7 +72,14 @@ impl Operator {
         self.policy.max_replicas = cluster.hpa.max_replicas;
         let capacity_per_replica = self.policy.metrics.first().map_or(0.0, |m| m.capacity_per_replica);
         let inputs = Inputs {
-            metrics: vec![MetricInputs { samples, source, capacity_per_replica, settling: Duration::ZERO }],
+            metrics: vec![MetricInputs {
+                samples,
+                source,
+                capacity_per_replica,
+                settling: Duration::ZERO,
+                now: None,
+                usage: None,
+            }],
             observation: Observation {
                 at: now,
                 replicas: cluster.deployment.replicas(),
@@ -78,6 +88,7 @@ impl Operator {
                 floor: cluster.hpa.our_floor(),
                 rollout: false,
                 blocked: cluster.deployment.blocked(),
+                stopped: false,
             },
         };
         let decision = tick(now, &self.policy, &inputs, &mut self.memory);

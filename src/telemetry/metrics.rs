@@ -80,6 +80,8 @@ pub struct WorkloadGauges {
     pub reason: Option<String>,
     /// 1 when annotations or objects around are wrong.
     pub invalid: bool,
+    /// 1 while the kill switch is on for it.
+    pub stopped: bool,
     /// One per metric: newest load, age of its sample in seconds, whether its source is fresh, forecast by quantile.
     pub metrics: Vec<MetricGauges>,
 }
@@ -110,6 +112,7 @@ pub struct Metrics {
     planned: Family<Of, Gauge>,
     reason: Family<ReasonOf, Gauge>,
     invalid: Family<Of, Gauge>,
+    stopped: Family<Of, Gauge>,
     decision_age: Family<Of, Value>,
     load: Family<MetricOf, Value>,
     sample_age: Family<MetricOf, Value>,
@@ -138,6 +141,7 @@ impl Metrics {
             planned: Family::default(),
             reason: Family::default(),
             invalid: Family::default(),
+            stopped: Family::default(),
             decision_age: Family::default(),
             load: Family::default(),
             sample_age: Family::default(),
@@ -182,6 +186,7 @@ impl Metrics {
             "1 where annotations or the objects around cannot be used",
             self.invalid.clone(),
         );
+        r.register("stopped", "1 while the kill switch is on: nothing is written", self.stopped.clone());
         r.register("decision_age_seconds", "Age of the last decision", self.decision_age.clone());
         r.register("load", "Newest load, in the metric's own unit", self.load.clone());
         r.register("source_age_seconds", "Age of the newest sample", self.sample_age.clone());
@@ -268,7 +273,9 @@ impl Metrics {
     }
 
     fn clear(&self) {
-        for family in [&self.floor, &self.would_floor, &self.replicas, &self.ready, &self.planned, &self.invalid] {
+        for family in
+            [&self.floor, &self.would_floor, &self.replicas, &self.ready, &self.planned, &self.invalid, &self.stopped]
+        {
             family.clear();
         }
         self.decision_age.clear();
@@ -293,6 +300,7 @@ impl Metrics {
         set(&self.ready, Some(w.ready));
         set(&self.planned, w.planned);
         set(&self.invalid, Some(u32::from(w.invalid)));
+        set(&self.stopped, Some(u32::from(w.stopped)));
         if let Some(age) = w.decision_age {
             self.decision_age.get_or_create(&of).set(age);
         }

@@ -5,7 +5,13 @@ use crate::units::{LeadTime, Step};
 use proptest::prelude::*;
 
 fn policy(metrics: usize) -> Policy {
-    let metric = LoadMetric { source: "prom".into(), query: "load".into(), capacity_per_replica: 10.0, tenant: None };
+    let metric = LoadMetric {
+        source: "prom".into(),
+        query: "load".into(),
+        capacity_per_replica: 10.0,
+        tenant: None,
+        usage: None,
+    };
     Policy {
         mode: Mode::Act,
         metrics: vec![metric; metrics],
@@ -16,6 +22,8 @@ fn policy(metrics: usize) -> Policy {
         time_zone: "UTC".into(),
         schedules: vec![],
         hold: None,
+        staffing: None,
+        pods_per_second: None,
     }
 }
 
@@ -28,6 +36,7 @@ fn look(replicas: u32) -> Observation {
         floor: None,
         rollout: false,
         blocked: None,
+        stopped: false,
     }
 }
 
@@ -43,6 +52,8 @@ fn given(sample: Sample, replicas: u32) -> Inputs {
             source: SourceState::Fresh,
             capacity_per_replica: 10.0,
             settling: Duration::ZERO,
+            now: None,
+            usage: None,
         }],
         observation: look(replicas),
     }
@@ -219,7 +230,7 @@ proptest! {
                 1 => SourceState::Failing { error: "x".into() },
                 _ => SourceState::Fresh,
             };
-            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO };
+            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO, now: None, usage: None  };
             let mut observation = look(replicas);
             observation.autoscaled = autoscaled;
             let before = memory.plan.last();

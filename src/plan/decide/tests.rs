@@ -26,7 +26,28 @@ fn stale() -> Evidence {
 }
 
 fn seen(replicas: Replicas, autoscaled: bool) -> Observation {
-    Observation { at: at(0), replicas, ready: replicas, autoscaled, floor: None, rollout: false, blocked: None }
+    Observation {
+        at: at(0),
+        replicas,
+        ready: replicas,
+        autoscaled,
+        floor: None,
+        rollout: false,
+        blocked: None,
+        stopped: false,
+    }
+}
+
+#[test]
+fn after_the_kill_switch_growth_counts_from_what_runs() {
+    let mut memory = PlanMemory::default();
+    let stopped = Observation { stopped: true, ..seen(3, true) };
+    // the load needs 30 and everybody says so, but nothing is written for an hour
+    for minute in 0..60 {
+        decide(at(minute), BOUNDS, &evidence(30, 30), &stopped, &mut memory);
+    }
+    let plan = decide(at(60), BOUNDS, &evidence(3, 30), &seen(3, true), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (12, Reason::RiseLimited), "four times the three that run");
 }
 
 /// A day in minutes, by hand: start, calm, ramp by forecast, surprise, outage, recovery, fall.

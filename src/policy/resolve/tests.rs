@@ -243,7 +243,13 @@ fn annotations_override() {
     let tenant = Some("shop".to_string());
     assert_eq!(
         policy.metrics,
-        [LoadMetric { source: "main".into(), query: "sum(rate(own[1m]))".into(), capacity_per_replica: 3.0, tenant }]
+        [LoadMetric {
+            source: "main".into(),
+            query: "sum(rate(own[1m]))".into(),
+            capacity_per_replica: 3.0,
+            tenant,
+            usage: None
+        }]
     );
     assert_eq!((policy.min_replicas, policy.max_replicas), (4, 10));
     assert_eq!(policy.lead_time, LeadTime(Duration::from_secs(480)));
