@@ -46,6 +46,24 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         why: "the annotation forescale.dev/stop is the kill switch of a namespace",
     },
     Access {
+        group: "karpenter.sh",
+        resource: "nodepools",
+        verbs: WATCHED,
+        why: "limits and budgets are read; patch appends guards to spec.disruption.budgets",
+    },
+    Access {
+        group: "karpenter.sh",
+        resource: "nodeclaims",
+        verbs: &["get", "list", "watch"],
+        why: "nodes on their way, and when they expire",
+    },
+    Access {
+        group: "",
+        resource: "nodes",
+        verbs: WATCHED,
+        why: "what there is; patch sets karpenter.sh/do-not-disrupt where budgets are reverted, and takes it off again",
+    },
+    Access {
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create"],

@@ -5,6 +5,7 @@ use super::views::{AutoscalerSight, WorkloadSight};
 use crate::actuate::{Ledger, Target, TargetView};
 use crate::error::Problem;
 use crate::plan::Observation;
+use crate::plan::nodes::Placement;
 use crate::policy::{AutoscalerView, Workload, WorkloadKind, WorkloadView};
 use crate::units::{MAX_REPLICAS, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +86,11 @@ impl WatchState {
     pub fn failing_since(&self, now: Time) -> Option<Time> {
         self.failing.as_ref().filter(|f| now.since(f.newest) < FAILURE_OVER).map(|f| f.since)
     }
+
+    pub(super) fn fails(&mut self, now: Time, error: String) {
+        let since = self.failing_since(now).unwrap_or(now);
+        self.failing = Some(WatchFailure { since, newest: now, error });
+    }
 }
 
 /// An object in a namespace.
@@ -114,6 +120,8 @@ pub struct Sight {
     pub view: WorkloadView,
     /// Its uid.
     pub uid: String,
+    /// What its pods ask of nodes.
+    pub placement: Placement,
     /// Where a floor would be written, as it stands. Err: nowhere, and why.
     pub target: Result<TargetView, Problem>,
     /// For the plan.
@@ -273,9 +281,7 @@ impl Cluster {
 
     pub(super) fn failing(&self, watched: Watched, now: Time, error: String) {
         let mut seen = self.write();
-        let state = seen.watches.entry(watched).or_default();
-        let since = state.failing_since(now).unwrap_or(now);
-        state.failing = Some(WatchFailure { since, newest: now, error });
+        seen.watches.entry(watched).or_default().fails(now, error);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Seen> {
@@ -336,7 +342,8 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         blocked: workload.blocked.clone(),
         stopped: false,
     };
-    Sight { view, uid: workload.uid.clone(), target, observation, stopped: None }
+    let placement = workload.placement.clone();
+    Sight { view, uid: workload.uid.clone(), placement, target, observation, stopped: None }
 }
 
 /// Where the floor of a workload is written: its one autoscaler, or itself.

@@ -4,12 +4,14 @@
 //! that carries an annotation of ours and for each autoscaler.
 
 mod cluster;
+pub mod karpenter;
 mod starts;
 mod stop;
 mod views;
 mod watch;
 
 pub use cluster::{Cluster, Sight, WatchFailure, WatchState, Watched};
+pub use karpenter::{Capability, Karpenter, NodeKind, watch_karpenter};
 pub use starts::{PodStart, starts};
 pub use stop::Stop;
 pub use views::PREFIX;

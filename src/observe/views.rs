@@ -3,6 +3,8 @@
 
 use crate::actuate::{KEDA_MAX_REPLICAS, LEDGER, Ledger, LedgerError, Target};
 use crate::error::Problem;
+use crate::observe::karpenter::placement;
+use crate::plan::nodes::Placement;
 use crate::policy::{
     AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, Workload,
     WorkloadKind, WorkloadView,
@@ -26,6 +28,8 @@ pub struct WorkloadSight {
     pub view: WorkloadView,
     /// Its uid, for events.
     pub uid: String,
+    /// What its pods ask of nodes.
+    pub placement: Placement,
     /// Replicas that are ready.
     pub ready: Replicas,
     /// A rollout is under way.
@@ -132,6 +136,7 @@ fn sight(
             autoscalers: Vec::new(),
         },
         uid: meta.uid.clone().unwrap_or_default(),
+        placement: template.map(placement).unwrap_or_default(),
         ready: 0,
         rollout: false,
         blocked: None,

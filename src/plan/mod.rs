@@ -3,6 +3,8 @@
 //! A forecast only ever raises a floor. Scale-in is the reactive side's, on positive evidence.
 
 mod decide;
+pub mod guard;
+pub mod nodes;
 mod observation;
 mod pace;
 mod planner;

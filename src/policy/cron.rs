@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 /// A cron expression of five fields, or a macro such as `@daily`.
 #[derive(Debug, Clone)]
-pub(crate) struct Cron {
+pub struct Cron {
     text: String,
     fields: Fields,
     schedules: Vec<cron::Schedule>,
@@ -61,6 +61,11 @@ const FIELDS: [Field; 5] = [
 impl Cron {
     /// Reads an expression; the error says what was expected.
     pub fn parse(text: &str) -> Result<Cron, String> {
+        Cron::parse_even_if_never(text)?.ok_or_else(|| "a date that exists".into())
+    }
+
+    /// The same, but a date that never comes (31 February) is no error: it gives None.
+    pub fn parse_even_if_never(text: &str) -> Result<Option<Cron>, String> {
         let text = text.trim();
         let expanded = match text {
             "@yearly" | "@annually" => "0 0 1 1 *",
@@ -84,10 +89,10 @@ impl Cron {
         let (weekday, weekday_star) = bits(weekday, &FIELDS[4])?;
         let fields = Fields { minute, hour, day, month, weekday, day_star, weekday_star };
         if !fields.possible() {
-            return Err("a date that exists".into());
+            return Ok(None);
         }
         let schedules = fields.schedules().ok_or("a schedule that hits at least once")?;
-        Ok(Cron { text: text.split_whitespace().collect::<Vec<_>>().join(" "), fields, schedules })
+        Ok(Some(Cron { text: text.split_whitespace().collect::<Vec<_>>().join(" "), fields, schedules }))
     }
 
     /// The last hit at or before a wall-clock reading, both in seconds since 1970-01-01T00:00:00 *of that clock*.

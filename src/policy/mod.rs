@@ -2,7 +2,7 @@
 
 pub mod annotations;
 mod cloudwatch;
-mod cron;
+pub(crate) mod cron;
 pub mod import;
 mod load;
 mod resolve;
