@@ -110,7 +110,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
         },
         standing: if absent { Standing::Stale } else { worst },
         usual_high: match worst {
-            Standing::Stale => metrics.iter().map(|(m, _)| m.usual_high()).max().flatten(),
+            Standing::Stale => metrics.iter().map(|(m, _)| m.usual_high(now)).max().flatten(),
             Standing::Fresh | Standing::Gap => None,
         },
         usual_low: metrics

@@ -61,6 +61,24 @@ fn no_row_up_to_a_cut_depends_on_what_comes_after_it() {
 }
 
 #[test]
+fn a_cut_inside_a_hole_changes_nothing_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = trace();
+    let hole = 2490..2520;
+    let rows: Vec<(String, f64)> =
+        all.iter().enumerate().filter(|(i, _)| !hole.contains(i)).map(|(_, row)| row.clone()).collect();
+    let (decisions, forecasts, _) = program(dir.path(), &rows, &[]);
+    assert_eq!(decisions.lines().count(), 1 + 2 * 1440 - hole.len(), "no row for a step without a sample");
+    let cut = &all[2505].0;
+    let upto = |text: &str| -> Vec<String> {
+        text.lines().filter(|l| l.split(',').next().unwrap() <= cut.as_str()).map(str::to_owned).collect()
+    };
+    let (d, f, _) = program(dir.path(), &rows[..hole.start], &[]);
+    assert!(upto(&d) == upto(&decisions) && upto(&f) == upto(&forecasts));
+    assert!(!forecasts.contains(&all[2500].0), "an origin without a sample");
+}
+
+#[test]
 fn its_log_replays_and_a_changed_one_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log.jsonl");

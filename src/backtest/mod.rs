@@ -50,7 +50,8 @@ pub struct Backtest {
 const FORECAST_STRIDE: usize = 5;
 
 /// Runs the history through `tick`. Replicas added by a decision are ready one lead later, removed ones are gone at the
-/// next step: `ready[u] = min(desired[u - lead ..= u - 1])`.
+/// next step: `ready[u] = min(desired[u - lead ..= u - 1])`. A step without a sample decides and forecasts nothing that is
+/// scored: the last decision holds.
 ///
 /// `log` is given what a decision log holds, record after record.
 pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(Record)>) -> Backtest {
@@ -115,11 +116,13 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
             },
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);
-        desired.push(decision.plan.replicas);
+        let measured = sample.measured().is_some();
+        let holds = desired.last().copied().filter(|_| !measured);
+        desired.push(holds.unwrap_or(decision.plan.replicas));
         if let Some(log) = &mut log {
             log(Record::Tick { workload: workload.clone(), now, inputs, decision: decision.clone() });
         }
-        if scored {
+        if scored && measured {
             decisions.push((now, decision.plan.replicas));
             if i % FORECAST_STRIDE == 0 {
                 forecasts.extend(decision.forecasts.swap_remove(0));

@@ -92,6 +92,6 @@ pub struct MetricState {
     pub newest: Option<(Time, f64)>,
     /// The newest value where it was measured but is not believed, such as a zero at the peak.
     pub doubted: Option<f64>,
-    /// Samples in memory.
+    /// Steps that have taught it, those without a sample included.
     pub samples: usize,
 }

@@ -182,11 +182,7 @@ impl Tended {
             .map(|l| Feed {
                 next: l.next,
                 waiting: Vec::new(),
-                source: if l.memory.series().last_measured().is_some() {
-                    SourceState::Fresh
-                } else {
-                    SourceState::Stale
-                },
+                source: if l.memory.newest().is_some() { SourceState::Fresh } else { SourceState::Stale },
                 settling: Duration::ZERO,
             })
             .collect();
@@ -230,7 +226,7 @@ impl Tended {
             feed.waiting.extend(fed.samples);
         }
         // the source had no history when it was asked for it, and has samples now: there may be more to learn from
-        let knows = self.memory.metrics.get(fed.metric).is_some_and(|m| m.series().last_measured().is_some());
+        let knows = self.memory.metrics.get(fed.metric).is_some_and(|m| m.newest().is_some());
         if feed.source == SourceState::Fresh && !knows {
             self.learning = Learning::Due(fed.from);
         }
@@ -370,9 +366,9 @@ impl Tended {
             let memory = self.memory.metrics.get(i);
             MetricState {
                 source: feed.source.clone(),
-                newest: memory.and_then(|m| m.series().last_measured()),
+                newest: memory.and_then(|m| m.newest()),
                 doubted: memory.and_then(|m| m.doubted()),
-                samples: memory.map_or(0, |m| m.series().len()),
+                samples: memory.map_or(0, |m| m.taken()),
             }
         });
         WorkloadState {

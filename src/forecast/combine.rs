@@ -6,7 +6,7 @@
 //! is pooled over neighbouring levels, since outcomes beyond the highest ones are rare (after Ziel, "Smoothed Bernstein
 //! online aggregation", 2021).
 
-use super::LEVELS;
+use super::{LEVELS, flat};
 
 const Q: usize = LEVELS.len();
 /// Regrets count so many times what the theory's safe rate gives: measured, on outcomes as dependent as these.
@@ -92,7 +92,7 @@ impl Mixture {
             let rate = if *most <= 0.0 { 1.0 } else { (0.5 / *most).min((log_members / square.max(1e-20)).sqrt()) };
             let big = if rate * r > 0.5 { *most } else { 0.0 };
             *regret += 0.5 * (r - rate * r * r + big);
-            *log = rate.max(1e-20).ln() + PACE * rate * *regret;
+            *log = flat::ln(rate.max(1e-20)) + PACE * rate * *regret;
         }
     }
 
@@ -106,7 +106,7 @@ impl Mixture {
                 weights.iter_mut().zip(&boa.logs).for_each(|(w, log)| *w += share * log);
             }
             let best = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            weights.iter_mut().for_each(|w| *w = (*w - best).exp());
+            weights.iter_mut().for_each(|w| *w = flat::exp(*w - best));
             let total: f32 = weights.iter().sum();
             weights.iter_mut().for_each(|w| *w = *w / total * (1.0 - SHARE) + even);
             self.levels[l].weights = weights;

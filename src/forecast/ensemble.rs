@@ -2,6 +2,7 @@
 
 use super::combine::Mixture;
 use super::experts::{Ahead, Draft, EXPERTS, Expert, FEATURES, Nowcast, Points, Ridge};
+use super::flat::{self, Half};
 use super::members::{K, MEMBERS, Spread};
 use super::past::Past;
 use super::residual::{Residuals, Scale, Slow, When};
@@ -11,23 +12,85 @@ use super::{LEVELS, Task};
 
 const Q: usize = LEVELS.len();
 
-/// What was said at one origin, kept until its window has elapsed. Loads are in units of the mean load known then.
+/// What was said at one origin, kept until its window has elapsed; the members' quantiles are worked out again from it.
+/// Loads are in units of the mean load known then.
 #[derive(Debug, Clone)]
 struct Said {
-    origin: Option<usize>,
+    /// [`NEVER`]: nothing that could be judged.
+    origin: usize,
     when: When,
     points: Points,
     scales: [f32; K],
-    features: [f32; FEATURES],
+    features: [Half; FEATURES],
     base: f32,
-    /// Quantiles of the members, level by level.
-    quantiles: Box<[f32]>,
     mixed: [f32; Q],
     /// Corrected, not yet in order: each tracker answers for its own.
     corrected: [f32; Q],
-    values: [f32; Q],
     unit: f32,
     gaps: [f32; 4],
+    /// The least and the most of a value in log space, and the most of a load.
+    bounds: [f32; 3],
+}
+
+/// No origin.
+const NEVER: usize = usize::MAX;
+
+/// Quantiles of the members, level by level.
+type Fan = [f32; K * Q];
+
+impl Said {
+    /// The members' quantiles, NaN where one sleeps. `spreads`: of each member, standardised residuals at all levels.
+    fn fan(&self, floor: f32, mut spreads: impl FnMut(usize) -> [f32; Q]) -> Fan {
+        let mut fan = [0.0; K * Q];
+        let [least, most, top] = self.bounds;
+        let mut loads = [(0.0, [0.0; Q]); K];
+        for (k, member) in MEMBERS.iter().enumerate() {
+            let (point, scale, spread) = (self.points[member.expert as usize], self.scales[k], spreads(k));
+            let additive = member.spread == Spread::Additive;
+            for l in 0..Q {
+                fan[l * K + k] = if additive { point } else { (point + scale * spread[l]).clamp(least, most) };
+            }
+            if additive {
+                loads[k] = (scale, spread);
+            }
+        }
+        for value in &mut fan {
+            let load = flat::exp(*value) - floor;
+            *value = if load < 0.0 { 0.0 } else { load };
+        }
+        for (k, (scale, spread)) in loads.iter().enumerate() {
+            if MEMBERS[k].spread == Spread::Additive {
+                for l in 0..Q {
+                    fan[l * K + k] = (fan[l * K + k] + scale * spread[l]).clamp(0.0, top);
+                }
+            }
+        }
+        let per_unit = 1.0 / self.unit;
+        fan.iter_mut().for_each(|value| *value *= per_unit);
+        fan
+    }
+}
+
+/// The ring of standardised residuals that members said with: those that were worked out anew at each origin.
+#[derive(Debug, Clone)]
+struct Spreads {
+    /// Row by row, `K / TURNS` members a row, rounded up.
+    rows: Vec<[[Half; Q]; ROW]>,
+}
+
+/// Members that are worked out anew at one origin at most.
+const ROW: usize = K.div_ceil(TURNS);
+
+impl Spreads {
+    fn row(&self, origin: usize) -> usize {
+        origin % self.rows.len()
+    }
+
+    fn of(&self, origin: usize, k: usize) -> [f32; Q] {
+        // worked out at the newest origin at or before this one whose turn it was; at the very first ones not yet
+        let turn = origin.saturating_sub((origin + k) % TURNS);
+        self.rows[self.row(turn)][k / TURNS].map(Half::get)
+    }
 }
 
 /// Everything that is learned about one horizon.
@@ -37,6 +100,7 @@ pub struct Window {
     window: usize,
     per_day: usize,
     said: Vec<Said>,
+    spreads: Spreads,
     scales: Vec<Scale>,
     flat: Vec<[Slow; 2]>,
     residuals: Vec<Residuals>,
@@ -60,18 +124,17 @@ impl Window {
         let day = task.step.per_day().max(1) as f64;
         let secs = task.step.secs();
         let said = Said {
-            origin: None,
+            origin: NEVER,
             when: When { day: 0.0, hour: 0.0 },
             points: [f32::NAN; EXPERTS],
             scales: [1.0; K],
-            features: [0.0; FEATURES],
+            features: [Half::default(); FEATURES],
             base: 0.0,
-            quantiles: vec![f32::NAN; K * Q].into(),
             mixed: [0.0; Q],
             corrected: [0.0; Q],
-            values: [0.0; Q],
             unit: 1.0,
             gaps: [0.0; 4],
+            bounds: [0.0; 3],
         };
         let minutes = (horizon * secs as usize) as f32 / 60.0;
         let refit = (day / 96.0).round().max(1.0) as usize;
@@ -80,13 +143,17 @@ impl Window {
             window: task.window,
             per_day: task.step.per_day().max(1),
             said: vec![said; horizon + task.window],
-            scales: vec![Scale::new(secs); EXPERTS],
+            spreads: Spreads { rows: vec![[[Half::default(); Q]; ROW]; horizon + task.window + TURNS] },
+            scales: Expert::ALL
+                .iter()
+                .map(|e| if phased(*e) { Scale::phased(secs) } else { Scale::new(secs) })
+                .collect(),
             flat: vec![[Slow::new(5.0 * day); 2]; EXPERTS],
             residuals: vec![Residuals::new(3.0 * day); K],
             mixture: Mixture::new(K, 3.0 * day),
             trackers: [Tracker::default(); Q],
             track_rate: 0.03 * (secs as f32 / 60.0).sqrt().clamp(0.5, 4.0) * (30.0 / minutes).min(1.0),
-            own_scale: Scale::new(secs),
+            own_scale: Scale::phased(secs),
             ridge: Ridge::new(5.0 * day, 3.0, refit),
             quick_ridge: Ridge::new(day, 3.0, refit),
             nowcast: Nowcast::new(task.step.per_day()),
@@ -117,7 +184,7 @@ impl Window {
 
     /// Drops what has been said and not yet judged.
     pub fn forget_pending(&mut self) {
-        self.said.iter_mut().for_each(|s| s.origin = None);
+        self.said.iter_mut().for_each(|s| s.origin = NEVER);
     }
 
     /// Forecasts the window from step `origin`: loads per level, not falling.
@@ -126,46 +193,38 @@ impl Window {
         let (most, least) = (past.to_z(3.0 * past.peak()), past.to_z(0.0));
         let points = self.admit(draft, origin, least, most);
         let unit = past.mean().max(1e-12);
+        let row = self.spreads.row(origin);
         let said = &mut self.said[place];
+        said.points = points;
+        said.unit = unit as f32;
+        said.bounds = [least, most, (3.0 * past.peak()) as f32];
         for (k, member) in MEMBERS.iter().enumerate() {
             let e = member.expert as usize;
-            let scale = match member.spread {
+            said.scales[k] = match member.spread {
                 Spread::Local => self.scales[e].plain(ahead.when),
                 Spread::Phased => self.scales[e].plain(ahead.when) * self.scales[e].phase(ahead.when),
                 Spread::Flat => self.flat[e][0].size(),
                 Spread::Additive => self.flat[e][1].size(),
             };
-            said.scales[k] = scale;
             if (origin + k).is_multiple_of(TURNS) {
                 self.residuals[k].refresh();
-            }
-            let point = points[e];
-            let load = past.to_load(point);
-            for (l, z) in self.residuals[k].quantiles().iter().enumerate() {
-                let value = match member.spread {
-                    Spread::Additive => (load + f64::from(scale * z)).clamp(0.0, 3.0 * past.peak()),
-                    _ => past.to_load_quick((point + scale * z).clamp(least, most)),
-                };
-                said.quantiles[l * K + k] = if point.is_nan() { f32::NAN } else { (value / unit) as f32 };
+                self.spreads.rows[row][k / TURNS] = self.residuals[k].quantiles().map(Half::new);
             }
         }
+        let fan = said.fan(past.floor(), |k| *self.residuals[k].quantiles());
         let recent = (past.to_load(past.recent_top(self.window)) / unit) as f32;
         let scale = self.own_scale.plain(ahead.when) * self.own_scale.phase(ahead.when);
         for l in 0..Q {
-            said.mixed[l] = self.mixture.mix(l, &said.quantiles[l * K..(l + 1) * K], recent);
+            said.mixed[l] = self.mixture.mix(l, &fan[l * K..(l + 1) * K], recent);
             let z = past.to_z(f64::from(said.mixed[l]) * unit) + self.trackers[l].correction() * scale;
             said.corrected[l] = (past.to_load(z.clamp(least, most)) / unit) as f32;
         }
-        said.values = said.corrected;
-        said.values.sort_unstable_by(f32::total_cmp);
-        said.origin = past.recent_valid(self.window).then_some(origin);
+        said.origin = if past.recent_valid(self.window) { origin } else { NEVER };
         said.when = ahead.when;
-        said.points = points;
-        said.features = draft.features;
+        said.features = draft.features.map(Half::new);
         said.base = draft.base;
-        said.unit = unit as f32;
         said.gaps = draft.gaps;
-        said.values.map(|v| f64::from(v) * unit)
+        sorted(said.corrected).map(|v| f64::from(v) * unit)
     }
 
     /// All points, clamped to 3 x the trailing maximum. An expert that overflows is benched for a day.
@@ -189,7 +248,7 @@ impl Window {
         let Some(origin) = start.checked_sub(self.horizon) else { return };
         let place = origin % self.said.len();
         let said = &self.said[place];
-        if said.origin != Some(origin) {
+        if said.origin != origin {
             return;
         }
         let measured = past.to_load(top);
@@ -213,20 +272,32 @@ impl Window {
             }
         }
         let load = (measured / f64::from(said.unit)) as f32;
+        let fan = said.fan(past.floor(), |k| self.spreads.of(origin, k));
         for (l, level) in LEVELS.iter().enumerate() {
             let level = *level as f32;
-            self.mixture.learn(l, &said.quantiles[l * K..(l + 1) * K], said.mixed[l], load, level);
+            self.mixture.learn(l, &fan[l * K..(l + 1) * K], said.mixed[l], load, level);
             // the median's errors hang together for hours: chasing them costs more than it mends
             let rate = if l == 0 { 0.3 * self.track_rate } else { self.track_rate };
             self.trackers[l].learn(load > said.corrected[l], level, rate);
         }
         self.mixture.weigh();
-        self.score.learn(load, &said.values, &said.quantiles);
+        self.score.learn(load, &sorted(said.corrected), &fan);
         let median = past.to_z(f64::from(said.mixed[0]) * f64::from(said.unit));
         self.own_scale.add((top - median).abs(), said.when);
-        self.ridge.learn(&said.features, top - said.base);
-        self.quick_ridge.learn(&said.features, top - said.base);
+        let features = said.features.map(Half::get);
+        self.ridge.learn(&features, top - said.base);
+        self.quick_ridge.learn(&features, top - said.base);
         let [gap, profile, change, level] = said.gaps;
         self.nowcast.learn(gap, top - profile, change, top - level);
     }
+}
+
+/// Whether some member spreads this expert by the minute of the hour.
+fn phased(expert: Expert) -> bool {
+    MEMBERS.iter().any(|m| m.expert == expert && m.spread == Spread::Phased)
+}
+
+fn sorted(mut values: [f32; Q]) -> [f32; Q] {
+    values.sort_unstable_by(f32::total_cmp);
+    values
 }

@@ -97,6 +97,12 @@ impl Fitted {
         }
     }
 
+    /// Largest loads of the windows that began within half an hour of the time of day that is `later` steps after the newest
+    /// step, on each of the last 14 days; only those that were measured and believed throughout.
+    pub fn around(&self, later: usize) -> impl Iterator<Item = f64> + '_ {
+        self.past.around(later, self.task.step.cover(std::time::Duration::from_secs(30 * 60)))
+    }
+
     /// The horizons' forecasters.
     pub(super) fn windows(&self) -> &[Window] {
         &self.windows

@@ -12,6 +12,7 @@ mod ensemble;
 mod experts;
 mod explain;
 mod fitted;
+mod flat;
 mod members;
 mod past;
 mod residual;

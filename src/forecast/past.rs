@@ -1,6 +1,7 @@
 //! What the experts look at: the recent load in log space and the largest load of each past window.
 
 use super::Task;
+use super::flat::Marked;
 use crate::series::Sample;
 use std::collections::VecDeque;
 
@@ -21,8 +22,10 @@ pub struct Past {
     valid_seen: usize,
     recent: VecDeque<f32>,
     recent_valid: VecDeque<bool>,
-    tops: Vec<f32>,
-    clean: Vec<bool>,
+    /// Largest value of each past window, as its distance from the smallest there can be, marked where every sample was Valid.
+    tops: Vec<Marked>,
+    /// The smallest value there can be: no load.
+    least: f32,
     next_floor: usize,
     per_day: usize,
     /// Largest load of each of the last days, newest last.
@@ -44,8 +47,8 @@ impl Past {
             valid_seen: 0,
             recent: VecDeque::with_capacity(hours + 1),
             recent_valid: VecDeque::with_capacity(hours + 1),
-            tops: vec![0.0; steps],
-            clean: vec![false; steps],
+            tops: vec![Marked::default(); steps],
+            least: 0.0,
             next_floor: 1,
             per_day,
             peaks: VecDeque::from([0.0]),
@@ -78,9 +81,9 @@ impl Past {
         (f64::from(z).min(600.0).exp() - self.floor).max(0.0)
     }
 
-    /// The same in single precision, for the many quantiles of a step.
-    pub fn to_load_quick(&self, z: f32) -> f64 {
-        (f64::from(z.min(88.0).exp()) - self.floor).max(0.0)
+    /// What is added to a load before its logarithm is taken.
+    pub fn floor(&self) -> f32 {
+        self.floor as f32
     }
 
     /// Mean load, exponentially forgotten over 3 days: the unit of losses, from what is known now.
@@ -121,8 +124,8 @@ impl Past {
         }
         if let Some(start) = self.newest_top() {
             let slot = start % self.tops.len();
-            self.tops[slot] = self.recent_top(self.window);
-            self.clean[slot] = self.recent_valid.iter().take(self.window).all(|v| *v);
+            let clean = self.recent_valid.iter().take(self.window).all(|v| *v);
+            self.tops[slot] = Marked::new(self.recent_top(self.window) - self.least, clean);
         }
         self.refloor()
     }
@@ -155,12 +158,28 @@ impl Past {
     /// Largest value, in log space, of the window that starts at step `start`, if it has elapsed and is still kept.
     pub fn top(&self, start: Option<usize>) -> Option<f32> {
         let (start, newest) = (start?, self.newest_top()?);
-        (start <= newest && newest - start < self.tops.len()).then(|| self.tops[start % self.tops.len()])
+        (start <= newest && newest - start < self.tops.len()).then(|| self.kept(start))
+    }
+
+    fn kept(&self, start: usize) -> f32 {
+        self.least + self.tops[start % self.tops.len()].distance()
     }
 
     /// Whether every sample of that window was Valid.
     pub fn is_clean(&self, start: usize) -> bool {
-        self.top(Some(start)).is_some() && self.clean[start % self.clean.len()]
+        self.top(Some(start)).is_some() && self.tops[start % self.tops.len()].marked()
+    }
+
+    /// Largest loads of the windows that began within `half` steps of the time of day that is `later` steps after the newest
+    /// step, on each of the last days; only those whose every sample was Valid.
+    pub fn around(&self, later: usize, half: usize) -> impl Iterator<Item = f64> + '_ {
+        let middle = (self.seen + later).saturating_sub(1);
+        let days = (1 + later / self.per_day.max(1)..).take(DAYS - 1);
+        let starts = days.flat_map(move |day| {
+            let there = middle.checked_sub(day * self.per_day);
+            there.map(|t| t.saturating_sub(half)..=t + half).into_iter().flatten()
+        });
+        starts.filter(|start| self.is_clean(*start)).map(|start| self.to_load(self.kept(start)))
     }
 
     /// Moves the floor to 5 % of the median load (of half the mean where the median is 0), at set counts of steps.
@@ -173,8 +192,8 @@ impl Past {
         let newest = self.newest_top()?;
         let kept = newest.min(self.tops.len() - 1).min(7 * self.per_day);
         let mut loads: Vec<f32> = (newest - kept..=newest)
-            .filter(|s| self.clean[s % self.clean.len()])
-            .map(|s| self.tops[s % self.tops.len()])
+            .filter(|s| self.tops[s % self.tops.len()].marked())
+            .map(|s| self.kept(s))
             .collect();
         if loads.is_empty() {
             return None;
@@ -188,9 +207,13 @@ impl Past {
             return None;
         }
         let moved = Refloor { old: self.floor, new: wanted };
-        self.floor = wanted;
         self.recent.iter_mut().for_each(|z| *z = moved.carry(*z));
-        self.tops.iter_mut().for_each(|z| *z = moved.carry(*z));
+        let (before, least) = (self.least, wanted.ln() as f32);
+        for top in &mut self.tops {
+            *top = Marked::new(moved.carry(before + top.distance()) - least, top.marked());
+        }
+        self.floor = wanted;
+        self.least = least;
         Some(moved)
     }
 }

@@ -5,6 +5,7 @@
 //! prediction (Vovk et al., 2005).
 
 use super::LEVELS;
+use std::sync::LazyLock;
 
 const Q: usize = LEVELS.len();
 const BINS: usize = 128;
@@ -45,7 +46,7 @@ impl Residuals {
         if !residual.is_finite() {
             return;
         }
-        let at = ((residual.asinh() + REACH) / (2.0 * REACH) * BINS as f32).clamp(0.0, BINS as f32 - 1.0) as usize;
+        let at = EDGES[1..BINS].partition_point(|edge| *edge <= residual);
         self.weight *= self.growth;
         self.bins[at] += self.weight;
         self.total += self.weight;
@@ -64,6 +65,7 @@ impl Residuals {
 
     /// Works out the quantiles anew.
     pub fn refresh(&mut self) {
+        let edges = &*EDGES;
         let mut below = 0.0;
         let mut bin = 0;
         for (level, out) in LEVELS.iter().zip(&mut self.quantiles) {
@@ -73,10 +75,13 @@ impl Residuals {
                 bin += 1;
             }
             let share = if self.bins[bin] > 0.0 { ((mass - below) / self.bins[bin]).clamp(0.0, 1.0) } else { 0.5 };
-            *out = edge(bin as f32 + share);
+            *out = edges[bin] + share * (edges[bin + 1] - edges[bin]);
         }
     }
 }
+
+/// Where the bins begin, and where the last one ends.
+static EDGES: LazyLock<[f32; BINS + 1]> = LazyLock::new(|| std::array::from_fn(|i| edge(i as f32)));
 
 fn edge(position: f32) -> f32 {
     (position / BINS as f32 * 2.0 * REACH - REACH).sinh()
@@ -103,6 +108,7 @@ pub struct Scale {
     rate: f32,
     count: f32,
     slots: Vec<f32>,
+    /// Factors by the minute of the hour. Empty: it doesn't count.
     phases: Vec<f32>,
     slot_rate: f32,
     phase_rate: f32,
@@ -120,10 +126,15 @@ impl Scale {
             rate: (step / 3000.0).min(0.3),
             count: 0.0,
             slots: vec![-1.0; SLOTS],
-            phases: vec![1.0; PHASES],
+            phases: Vec::new(),
             slot_rate: (0.3 * step / 900.0).min(0.3),
             phase_rate: (0.3 * step / 3600.0 / 4.0 * 2.5).clamp(0.005, 0.2),
         }
+    }
+
+    /// The same, with a factor for the minute of the hour.
+    pub fn phased(step_secs: u32) -> Self {
+        Scale { phases: vec![1.0; PHASES], ..Scale::new(step_secs) }
     }
 
     /// The scale for a target at `when`, without the minute of the hour.
@@ -135,7 +146,7 @@ impl Scale {
 
     /// The factor of the minute of the hour.
     pub fn phase(&self, when: When) -> f32 {
-        self.phases[index(when.hour, PHASES)].clamp(0.1, 10.0)
+        self.phases.get(index(when.hour, PHASES)).map_or(1.0, |phase| phase.clamp(0.1, 10.0))
     }
 
     /// Learns the size of one residual.
@@ -154,8 +165,9 @@ impl Scale {
             }
             *slot += self.slot_rate * share * (size - *slot);
         }
-        if self.count > 200.0 {
-            let phase = &mut self.phases[index(when.hour, PHASES)];
+        if self.count > 200.0
+            && let Some(phase) = self.phases.get_mut(index(when.hour, PHASES))
+        {
             *phase += self.phase_rate * (standard.min(10.0) - *phase);
         }
     }

@@ -16,7 +16,7 @@ pub use observation::{Observation, SourceState};
 pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
 pub use portfolio::{Candidate, Portfolio, candidates};
-pub use usual::{believed, usual_high, usual_low};
+pub use usual::{believed, looked_at, usual_high, usual_low};
 
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};

@@ -1,12 +1,11 @@
-//! What is usual at this time of day, read from the samples of the days before.
+//! What is usual at this time of day, read from what was measured on the days before.
 
 use crate::series::{Sample, Series};
+use crate::units::Step;
 use std::time::Duration;
 
 /// On either side of a time of day, this still counts as the same time.
 const AROUND: Duration = Duration::from_secs(30 * 60);
-/// Days that are looked at.
-const DAYS: usize = 14;
 /// A zero, or nearly, is doubted for so long; then it is believed to be the new truth.
 const DOUBT: Duration = Duration::from_secs(3600);
 /// No workload has more load than this, in whatever unit: above is an error of the source.
@@ -14,26 +13,24 @@ const MAX_LOAD: f64 = 1e18;
 /// A collapse is doubted below this share of the smallest load of a day.
 const COLLAPSE: f64 = 0.2;
 
-/// Measured loads within half an hour of the time of day of the series' newest sample, on the day `days` before.
-fn around(series: &Series, days: usize) -> impl Iterator<Item = f64> + '_ {
-    let step = series.step();
-    let half = step.cover(AROUND);
-    let newest = series.len().checked_sub(1 + days * step.per_day());
-    let range = newest.map_or(0..0, |middle| middle.saturating_sub(half)..middle + half + 1);
-    range.filter_map(|i| series.get(i).measured())
+/// Samples that [`believed`] and [`usual_low`] look at: so many steps are to be kept.
+pub fn looked_at(step: Step) -> usize {
+    step.per_day() + step.cover(AROUND) + 1
 }
 
-/// The smallest load of this time yesterday. None where yesterday is not known.
+/// The smallest load measured within half an hour of this time of day, that of the series' newest sample, yesterday. None
+/// where yesterday is not known.
 pub fn usual_low(series: &Series) -> Option<f64> {
-    around(series, 1).reduce(f64::min)
+    let half = series.step().cover(AROUND);
+    let middle = series.len().checked_sub(1 + series.step().per_day())?;
+    (middle.saturating_sub(half)..=middle + half).filter_map(|i| series.get(i).measured()).reduce(f64::min)
 }
 
-/// The 95th percentile of the load of this time on up to 14 days. None where none is known.
-pub fn usual_high(series: &Series) -> Option<f64> {
-    let mut loads: Vec<f64> = (1..=DAYS).flat_map(|d| around(series, d)).collect();
-    loads.sort_by(f64::total_cmp);
-    let rank = (loads.len() * 95).div_ceil(100);
-    loads.get(rank.checked_sub(1)?).copied()
+/// The 95th percentile of loads. None where there is none.
+pub fn usual_high(loads: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut loads: Vec<f64> = loads.collect();
+    let rank = (loads.len() * 95).div_ceil(100).checked_sub(1)?;
+    (rank < loads.len()).then(|| *loads.select_nth_unstable_by(rank, f64::total_cmp).1)
 }
 
 /// The sample that follows `series`, with what is not credible marked: numbers that are no load are Missing; a
@@ -75,7 +72,7 @@ pub fn believed(sample: Sample, series: &Series) -> Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{Step, Time};
+    use crate::units::Time;
 
     fn days(n: usize, load: impl Fn(usize) -> Sample) -> Series {
         Series::of(Time::from_secs(0), Step::from_secs(600).unwrap(), (0..n * 144).map(load))
@@ -90,7 +87,8 @@ mod tests {
             (0..144 + 61).map(|i| Sample::Valid((i % 144) as f64)),
         );
         assert_eq!(usual_low(&series), Some(57.0), "slots 57 to 63");
-        assert_eq!(usual_high(&series), Some(63.0));
+        assert_eq!(usual_high((1..=100).rev().map(f64::from)), Some(95.0));
+        assert_eq!(usual_high(std::iter::empty()), None);
         assert_eq!(usual_low(&days(1, |_| Sample::Valid(1.0))), None);
     }
 

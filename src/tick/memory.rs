@@ -2,7 +2,7 @@
 
 use crate::demand::{Demand, demand};
 use crate::forecast::{Fitted, LEVELS, QuantileForecast, Task, fit};
-use crate::plan::{PlanMemory, PlanTask, Planner, Proposal, Standing, believed, usual_high, usual_low};
+use crate::plan::{PlanMemory, PlanTask, Planner, Proposal, Standing, believed, looked_at, usual_high, usual_low};
 use crate::policy::Policy;
 use crate::series::{Evidence, Quality, Sample, Series};
 use crate::units::{Replicas, Step, Time, replicas_for};
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::{COMMITMENT, MetricInputs, SourceState};
 
-/// Days of samples that are kept.
-const DAYS: usize = 14;
 /// Steps of lead at most, whatever the policy says.
 const MAX_LEAD: usize = 1440;
+/// A source that is silent for more steps than this leaves nothing usual behind.
+const LATER_MAX: usize = 100_000;
 /// A sample older than this many steps says nothing of now.
 const STALE_STEPS: usize = 3;
 /// A miss lasts so long: no scale-in.
@@ -27,7 +27,11 @@ const SURGE_CAP: f64 = 2.0;
 /// What one metric has taught so far.
 #[derive(Debug, Clone)]
 pub struct MetricMemory {
+    /// The newest samples: a day and what is looked at around it. What they taught is kept for longer.
     series: Series,
+    /// Steps taken so far, and the newest that was measured.
+    taken: usize,
+    newest: Option<(Time, f64)>,
     /// What may teach the forecaster; what reacts to the load of now sees all that is believed.
     quality: Quality,
     forecaster: Fitted,
@@ -100,7 +104,9 @@ impl MetricMemory {
             max_replicas: policy.max_replicas,
         };
         let mut memory = MetricMemory {
-            series: Series::new(history.at(0), step, DAYS * step.per_day()),
+            series: Series::new(history.at(0), step, looked_at(step)),
+            taken: 0,
+            newest: None,
             quality: Quality::new(step, &policy.time_zone),
             forecaster: fit(&Series::new(history.at(0), step, 1), &task),
             planner: Planner::new(plan_task),
@@ -120,6 +126,8 @@ impl MetricMemory {
         let at = self.series.next_at();
         let sample = believed(sample, &self.series);
         self.series.push(sample);
+        self.taken += 1;
+        self.newest = sample.measured().map(|load| (at, load)).or(self.newest);
         let lesson = match sample.valid() {
             Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
             None => sample,
@@ -182,13 +190,23 @@ impl MetricMemory {
         usual_low(&self.series).zip(self.capacity).map(|(load, capacity)| replicas_for(load, capacity))
     }
 
-    pub(super) fn usual_high(&self) -> Option<Replicas> {
-        usual_high(&self.series).zip(self.capacity).map(|(load, capacity)| replicas_for(load, capacity))
+    /// At this time of day, on the last 14 days.
+    pub(super) fn usual_high(&self, now: Time) -> Option<Replicas> {
+        let since = now.since(self.series.next_at()).as_secs() / u64::from(self.series.step().secs());
+        let later = usize::try_from(since).unwrap_or(usize::MAX).saturating_add(1).min(LATER_MAX);
+        usual_high(self.forecaster.around(later))
+            .zip(self.capacity)
+            .map(|(load, capacity)| replicas_for(load, capacity))
     }
 
-    /// The samples so far.
-    pub fn series(&self) -> &Series {
-        &self.series
+    /// Steps taken so far.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// The newest sample that was measured, with its instant.
+    pub fn newest(&self) -> Option<(Time, f64)> {
+        self.newest
     }
 
     /// The newest sample's value where it was measured but is not believed.

@@ -3,9 +3,9 @@
 /// Discounted Gram matrix and right-hand side of a linear regression with `N` features.
 #[derive(Debug, Clone)]
 pub struct Gram<const N: usize> {
-    /// Lower triangle, row by row.
-    gram: Vec<f64>,
-    right: Vec<f64>,
+    /// Lower triangle, row by row. In single precision: its rounding is far below the ridge that is added.
+    gram: Vec<f32>,
+    right: Vec<f32>,
     weight: f64,
     growth: f64,
 }
@@ -21,15 +21,15 @@ impl<const N: usize> Gram<N> {
         self.weight *= self.growth;
         let mut at = 0;
         for i in 0..N {
-            let xi = self.weight * f64::from(x[i]);
-            for xj in &x[..=i] {
-                self.gram[at] += xi * f64::from(*xj);
-                at += 1;
+            let xi = self.weight as f32 * x[i];
+            for (sum, xj) in self.gram[at..=at + i].iter_mut().zip(x) {
+                *sum += xi * xj;
             }
-            self.right[i] += xi * f64::from(y);
+            at += i + 1;
+            self.right[i] += xi * y;
         }
         if self.weight > 1e9 {
-            let shrink = 1.0 / self.weight;
+            let shrink = (1.0 / self.weight) as f32;
             self.gram.iter_mut().chain(&mut self.right).for_each(|v| *v *= shrink);
             self.weight = 1.0;
         }
@@ -38,17 +38,14 @@ impl<const N: usize> Gram<N> {
     /// Minimises the discounted squared error + `ridge` newest-row weights x squared coefficients. None if the matrix is
     /// not positive definite.
     pub fn solve(&self, ridge: f64) -> Option<[f32; N]> {
-        let mut l = self.gram.clone();
+        let mut l: Vec<f64> = self.gram.iter().map(|v| f64::from(*v)).collect();
         let row = |i: usize| i * (i + 1) / 2;
         for i in 0..N {
             l[row(i) + i] += ridge * self.weight;
         }
         for i in 0..N {
             for j in 0..=i {
-                let mut sum = l[row(i) + j];
-                for k in 0..j {
-                    sum -= l[row(i) + k] * l[row(j) + k];
-                }
+                let sum = l[row(i) + j] - dot(&l[row(i)..row(i) + j], &l[row(j)..row(j) + j]);
                 if i == j {
                     if !(sum > 0.0 && sum.is_finite()) {
                         return None;
@@ -59,7 +56,7 @@ impl<const N: usize> Gram<N> {
                 }
             }
         }
-        let mut x = self.right.clone();
+        let mut x: Vec<f64> = self.right.iter().map(|v| f64::from(*v)).collect();
         for i in 0..N {
             for k in 0..i {
                 x[i] -= l[row(i) + k] * x[k];
@@ -78,6 +75,20 @@ impl<const N: usize> Gram<N> {
         }
         out.iter().all(|v| v.is_finite()).then_some(out)
     }
+}
+
+/// In four sums, so that it isn't one long chain of additions.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (whole, rest) = a.as_chunks::<4>();
+    let (other, other_rest) = b.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for (a, b) in whole.iter().zip(other) {
+        for i in 0..4 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let rest: f64 = rest.iter().zip(other_rest).map(|(a, b)| a * b).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
 #[cfg(test)]
