@@ -1,7 +1,9 @@
 //! Recorded history through the very same ticks as live, closed loop against a simulated cluster, never looking ahead.
 
+mod pool;
 mod scores;
 
+pub use pool::{FactorRule, Group, GroupError, HitRate, PlanBy, PlanRow, PoolBacktest, PoolSetting, Served, run_pool};
 pub use scores::{Scores, fixed, hpa, oracle, ready, score};
 
 use crate::forecast::{LEVELS, QuantileForecast};

@@ -1,5 +1,6 @@
 //! `forescale backtest`: what the decisions would have been on recorded history, and how they would have served.
 
+use super::backtest_pool::{self, PoolArgs};
 use super::history::HistoryArgs;
 use crate::backtest::{self, Scores, Setting};
 use crate::error::{Failure, Problem};
@@ -17,6 +18,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "Examples:
   forescale backtest --history load.csv --capacity-per-replica 120 --max-replicas 50 --lead-time 3m
   forescale backtest --peak-replicas 40 --history a.csv b.csv c.csv.gz
+  forescale backtest --peak-replicas 40 --node-lead-time 8m --pods-per-node 10 --history a.csv b.csv
   forescale backtest --capacity-per-replica 120 --source-url http://prometheus:9090 \\
     --query 'sum(rate(http_requests_total[1m]))'";
 #[cfg(not(feature = "daemon"))]
@@ -68,6 +70,8 @@ pub struct Args {
     /// Write scores
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    pool: PoolArgs,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -90,7 +94,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let first = args.history.read(args.lead_time)?;
     scorable(args, "--history", &first)?;
-    if args.more.is_empty() {
+    if args.more.is_empty() && args.pool.node_lead_time.is_none() {
         return one(args, &first);
     }
     let mut histories = vec![("--history".to_owned(), first)];
@@ -98,6 +102,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let (name, series) = (csv::name(path), super::history::read_file(path, args.lead_time)?);
         scorable(args, &name, &series)?;
         histories.push((name, series));
+    }
+    if let Some(lead) = args.pool.node_lead_time {
+        let capacity = args.capacity_per_replica.ok_or(args.peak_replicas.unwrap_or(1));
+        let json = backtest_pool::run(&args.pool, lead, &histories, setting(args), capacity)?;
+        return write(&args.json, &|| json.to_string() + "\n");
     }
     let bar = indicatif::ProgressBar::new(histories.len() as u64);
     let results: Vec<(String, Report)> = histories

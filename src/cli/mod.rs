@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Each builds the ends, calls the middle and hands the result to `report`.
 
 mod backtest;
+mod backtest_pool;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
 #[cfg(feature = "daemon")]

@@ -8,6 +8,7 @@ pub mod nodes;
 mod observation;
 mod pace;
 mod planner;
+pub mod pool;
 mod portfolio;
 mod usual;
 
