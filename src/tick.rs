@@ -11,10 +11,10 @@ pub use memory::{Memory, MetricMemory};
 
 use crate::demand::{Demand, Usage};
 use crate::forecast::{Abstention, QuantileForecast};
-use crate::plan::{Bounds, Evidence, Observation, Parts, Plan, Reason, SourceState, Standing, decide};
+use crate::plan::{Bounds, Evidence, Observation, Parts, Plan, Reason, SourceState, Standing, creation, decide};
 use crate::policy::{Policy, schedule};
 use crate::series::Sample;
-use crate::units::{MAX_REPLICAS, Time};
+use crate::units::{MAX_REPLICAS, Replicas, Time};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -97,7 +97,8 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
     let known = || metrics.iter().filter(|(_, s)| *s != Standing::Stale).map(|(m, _)| *m);
     let abstains = metrics.iter().filter_map(|(m, _)| m.forecast().and_then(|f| f.abstains)).next();
     let reactive = known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max();
-    let forecast = metrics.iter().filter_map(|(m, _)| m.latest()).map(|l| l.proposal.replicas).max();
+    let running = inputs.observation.replicas.max(inputs.observation.floor.unwrap_or(0));
+    let forecast = metrics.iter().filter_map(|(m, _)| m.ahead(running, policy.pods_per_second)).max();
     let relative = schedule::times(&policy.schedules, now, policy.lead_time.0)
         .zip(forecast.max(reactive))
         .map(|(times, replicas)| (f64::from(replicas) * times).ceil() as u32);
@@ -105,7 +106,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
         parts: Parts {
             reactive,
             forecast,
-            schedule: schedule::floor(&policy.schedules, now, policy.lead_time.0).max(relative),
+            schedule: scheduled(now, policy, running).max(relative),
             hold: policy.hold.and_then(|hold| hold.at(now)),
         },
         standing: if absent { Standing::Stale } else { worst },
@@ -125,6 +126,15 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
             Some(Abstention::LosesToSeasonalNaive | Abstention::LosesToReactive) => Reason::Abstains,
         },
     }
+}
+
+/// The floor of the schedules, one lead early and as much earlier as creating the pods takes.
+fn scheduled(now: Time, policy: &Policy, running: Replicas) -> Option<Replicas> {
+    let lead = policy.lead_time.0;
+    let floor = |early| schedule::floor(&policy.schedules, now, lead + early);
+    let Some(rate) = policy.pods_per_second else { return floor(Duration::ZERO) };
+    let largest = floor(creation(policy.max_replicas, rate)).unwrap_or(0);
+    floor(creation(largest.saturating_sub(running), rate))
 }
 
 fn digest(policy: &Policy, inputs: &Inputs) -> String {

@@ -63,6 +63,11 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         verbs: WATCHED,
         why: "what there is; patch sets karpenter.sh/do-not-disrupt where budgets are reverted, and takes it off again",
     },
+        group: "",
+        resource: "pods",
+        verbs: &["get", "list", "watch"],
+        why: "their stamps tell how long a start takes, and which replicas serve",
+    },
     Access {
         group: "events.k8s.io",
         resource: "events",

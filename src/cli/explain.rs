@@ -4,7 +4,7 @@ use super::statez::{DaemonArgs, find};
 use super::status::{age, number};
 use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
-use crate::daemon::{Statez, WorkloadState, reason_name};
+use crate::daemon::{LeadSource, MetricState, Statez, WorkloadState, reason_name};
 use crate::error::Failure;
 use crate::forecast::LEVELS;
 use crate::plan::{Parts, Reason, SourceState};
@@ -45,6 +45,7 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
     } else if w.learning {
         lines.push("  history is being fetched and learned from; no decision yet".into());
     }
+    lines.push(lead_time(w, &lead));
     for (i, metric) in policy.metrics.iter().enumerate() {
         let state = w.metrics.get(i);
         let load = state
@@ -75,10 +76,45 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
             }
             None => lines.push("  no forecast yet".into()),
         }
+        lines.extend(state.and_then(mixture));
     }
     lines.extend(w.notes.iter().map(|n| format!("  note: {n}")));
     lines.push(format!("  to change it: {}", advice(w)));
     lines
+}
+
+/// Candidates that are named; the others are summed up.
+const NAMED: usize = 5;
+
+/// Which candidates decide, and by how much.
+fn mixture(state: &MetricState) -> Option<String> {
+    let (first, rest) = state.candidates.split_at_checked(NAMED).unwrap_or((&state.candidates, &[]));
+    let named: Vec<String> = first.iter().map(|(name, weight)| format!("{:.0}% {name}", weight * 100.0)).collect();
+    let others = match rest.iter().map(|(_, weight)| weight).sum::<f32>() {
+        0.0 => String::new(),
+        weight => format!("; {:.0}% {} others", weight * 100.0, rest.len()),
+    };
+    let price = state.price.map(|p| format!(" (a missed budget costs {p:.1} replicas)")).unwrap_or_default();
+    (!first.is_empty()).then(|| format!("  decided by{price}: {}{others}", named.join("; ")))
+}
+
+/// The lead time that is planned for, and by which path starts took how long.
+fn lead_time(w: &WorkloadState, lead: &str) -> String {
+    let from = match w.lead.from {
+        LeadSource::Annotation => "your annotation",
+        LeadSource::Config => "the config",
+        LeadSource::Learned => "its own starts",
+    };
+    let whole = w.lead.lines.iter().filter(|l| l.phase.is_none());
+    let paths: Vec<String> = whole
+        .map(|l| {
+            let few = if l.p95.prior { ", too few to tell" } else { "" };
+            format!("{} P95 {} of {} starts{few}", l.path, duration::format(l.p95.value), l.p95.ended)
+        })
+        .collect();
+    let seen = if paths.is_empty() { "no start seen yet".into() } else { paths.join("; ") };
+    let pace = w.lead.pods_per_second.map(|p| format!("; {p} pods a second can be created")).unwrap_or_default();
+    format!("  lead time: {lead} by {from} ({seen}{pace})")
 }
 
 fn headline(statez: &Statez, w: &WorkloadState) -> String {
@@ -152,7 +188,7 @@ fn advice(w: &WorkloadState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::{LeaseState, MetricState};
+    use crate::daemon::LeaseState;
     use crate::plan::Observation;
     use crate::policy::{LoadMetric, Policy, Workload, WorkloadKind};
     use crate::series::{Sample, Series};
@@ -215,6 +251,7 @@ mod tests {
             watches: Vec::new(),
             problems: Vec::new(),
             spending: Default::default(),
+            lead_times: Vec::new(),
             workloads: vec![WorkloadState {
                 workload: Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment },
                 mode: Some(Mode::Act),
@@ -226,6 +263,7 @@ mod tests {
                 floor: Some(4),
                 own_floor: Some(2),
                 stopped: None,
+                lead: Default::default(),
                 outcome: None,
                 write_error: None,
                 metrics: vec![MetricState {
@@ -233,6 +271,8 @@ mod tests {
                     newest: Some((now, 1000.0)),
                     doubted: None,
                     samples: 1,
+                    candidates: vec![("load x 1.4, held 5 min".into(), 0.75), ("Day1 x 1 or load x 1".into(), 0.25)],
+                    price: Some(2.0),
                 }],
                 learning: false,
                 decision: Some(decision),
@@ -251,11 +291,13 @@ mod tests {
             "needed now 10",
             "load: 1000 (5s ago), one replica serves 100; source main",
             "query: sum(rate(requests_total[1m]))",
+            "lead time: 180s by the config (no start seen yet)",
+            "decided by (a missed budget costs 2.0 replicas): 75% load x 1.4, held 5 min; 25% Day1 x 1 or load x 1",
             "to change it: ",
         ] {
             assert!(said.contains(words), "{words:?} is not in:\n{said}");
         }
-        assert!(said.lines().count() <= 12, "a few lines:\n{said}");
+        assert!(said.lines().count() <= 14, "a few lines:\n{said}");
         assert!(find(&statez, "shop/wbe").unwrap_err().to_string().contains("did you mean shop/web?"));
     }
 

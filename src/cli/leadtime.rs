@@ -1,9 +1,10 @@
 //! `forescale leadtime`: how long starts take on this cluster, by path and phase.
 
 use super::cluster::{ClusterArgs, greet, runtime};
+use super::statez::{DaemonArgs, find};
 use crate::actuate::chain;
 use crate::clock::{Clock, SystemClock};
-use crate::demand::{Estimate, LeadTimes, Phase, StartPath};
+use crate::demand::{Estimate, LeadLine, LeadTimes, StartPath};
 use crate::error::{Failure, Problem};
 use crate::observe::starts;
 use crate::units::{duration, parse_duration};
@@ -11,17 +12,16 @@ use anyhow::anyhow;
 use serde::Serialize;
 use std::time::Duration;
 
-/// The quantiles that are shown.
-const LEVELS: [f64; 3] = [0.5, 0.95, 0.99];
-
 /// How long a pod takes from its creation to Ready, by path and phase.
 ///
 /// Looks once at the pods that are there, and at the nodes they run on. Pods that are not Ready yet count as "at least
-/// so long". Stamps of the API have whole seconds. Pods whose containers restarted are left out.
+/// so long". Stamps of the API have whole seconds. Pods whose containers restarted are left out. With --learned it is
+/// what the running daemon has learned: from its own decision to Ready.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   forescale leadtime
   forescale leadtime shop/web
+  forescale leadtime --learned shop/web
   forescale leadtime -o json --objective-new-node 60s
 
 Exit codes: 0 done, 1 failed or a P95 is over its objective, 2 usage.")]
@@ -38,21 +38,13 @@ pub struct Args {
     /// How to print it
     #[arg(short, long, value_name = "FORM", default_value = "table", value_parser = ["table", "json"])]
     output: String,
+    /// What the running daemon has learned since it started
+    #[arg(long)]
+    learned: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-}
-
-/// One line: a phase of a path, or the whole of it.
-#[derive(Debug, Serialize)]
-struct Line {
-    path: StartPath,
-    /// None: from decision to Ready.
-    phase: Option<Phase>,
-    p50: Estimate,
-    p95: Estimate,
-    p99: Estimate,
-    /// P95 over the objective; only for the whole of a path that has one, and enough starts.
-    late: bool,
 }
 
 /// Runs it.
@@ -62,6 +54,36 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(Ok(wanted)) => Some(wanted),
         Some(Err(found)) => return Err(Problem::new("workload", "NAMESPACE/NAME", found).into()),
     };
+    let found = if args.learned { of_daemon(args)? } else { of_cluster(args, wanted)? };
+    if found.is_empty() {
+        let place = args.workload.as_deref().unwrap_or("the cluster");
+        return Err(Failure::Failed(anyhow!("{place} has no pods whose start can be told")));
+    }
+    let lines = lines(found, args);
+    if args.output == "json" {
+        println!("{}", serde_json::to_string_pretty(&lines).map_err(|e| Failure::Failed(e.into()))?);
+    } else {
+        print!("{}", table(&lines));
+    }
+    match lines.iter().find(|l| l.late) {
+        Some(line) => Err(Failure::Failed(anyhow!(
+            "P95 on the path {} is {}, over its objective",
+            line.line.path,
+            duration::format(line.line.p95.value)
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn of_daemon(args: &Args) -> Result<Vec<LeadLine>, Failure> {
+    let statez = args.daemon.statez()?;
+    match &args.workload {
+        Some(name) => Ok(find(&statez, name)?.lead.lines.clone()),
+        None => Ok(statez.lead_times),
+    }
+}
+
+fn of_cluster(args: &Args, wanted: Option<(&str, &str)>) -> Result<Vec<LeadLine>, Failure> {
     crate::telemetry::start_log();
     let runtime = runtime()?;
     let found = runtime.block_on(async {
@@ -77,56 +99,38 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             times.learn(&pod.start);
         }
     }
-    if times.is_empty() {
-        let place = args.workload.as_deref().unwrap_or("the cluster");
-        return Err(Failure::Failed(anyhow!("{place} has no pods whose start can be told")));
-    }
-    let lines = lines(&times, args);
-    if args.output == "json" {
-        println!("{}", serde_json::to_string_pretty(&lines).map_err(|e| Failure::Failed(e.into()))?);
-    } else {
-        print!("{}", table(&lines));
-    }
-    match lines.iter().find(|l| l.late) {
-        Some(line) => Err(Failure::Failed(anyhow!(
-            "P95 on the path {} is {}, over its objective",
-            line.path,
-            duration::format(line.p95.value)
-        ))),
-        None => Ok(()),
-    }
+    Ok(times.lines())
 }
 
-fn lines(times: &LeadTimes, args: &Args) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for path in StartPath::ALL {
-        let objective = match path {
+/// What is printed of a line.
+#[derive(Debug, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    line: LeadLine,
+    /// P95 over the objective; only for the whole of a path that has one, and enough starts.
+    late: bool,
+}
+
+fn lines(found: Vec<LeadLine>, args: &Args) -> Vec<Line> {
+    let judged = |line: LeadLine| {
+        let objective = match line.path {
             StartPath::WarmNode | StartPath::PreemptedSlot => args.objective_warm_node,
             StartPath::NewNode => args.objective_new_node,
         };
-        let phases = Phase::ALL.into_iter().map(Some).chain([None]);
-        for phase in phases {
-            let at = |level| match phase {
-                Some(phase) => times.phase(path, phase, level),
-                None => times.lead(path, level, Duration::ZERO),
-            };
-            let [Some(p50), Some(p95), Some(p99)] = LEVELS.map(at) else { continue };
-            let late = phase.is_none() && !p95.prior && p95.value > objective;
-            lines.push(Line { path, phase, p50, p95, p99, late });
-        }
-    }
-    lines
+        Line { late: line.phase.is_none() && !line.p95.prior && line.p95.value > objective, line }
+    };
+    found.into_iter().map(judged).collect()
 }
 
 fn table(lines: &[Line]) -> String {
     let mut text = format!("{:<16}{:<18}{:>8}{:>9}{:>9}{:>8}  NOTE\n", "PATH", "PHASE", "P50", "P95", "P99", "STARTS");
-    for line in lines {
+    for Line { line, late } in lines {
         let phase = line.phase.map_or("all".to_owned(), |p| p.to_string());
         let starts = match line.p95.censored {
             0 => line.p95.ended.to_string(),
             censored => format!("{}+{censored}", line.p95.ended),
         };
-        let note = match (line.late, line.p95.prior && line.phase.is_none()) {
+        let note = match (*late, line.p95.prior && line.phase.is_none()) {
             (true, _) => "over the objective",
             (_, true) => "too few to tell",
             _ => "",
@@ -177,7 +181,7 @@ mod tests {
         (0..30).for_each(|i| times.learn(&start(100 + i, 50)));
         times.learn(&start(7, -60));
         let args = Line1::parse_from(["x"]).args;
-        let text = table(&lines(&times, &args));
+        let text = table(&lines(times.lines(), &args));
         let wanted = "\
 PATH            PHASE                  P50      P95      P99  STARTS  NOTE
 warm-node       api                     0s       0s       0s       1

@@ -69,8 +69,20 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "workloads.lead_time",
         Form::Duration(1, 86_400),
-        "From a decision to replicas that serve, where no annotation says otherwise.",
+        "From a decision to replicas that serve, where no annotation says otherwise and too few starts have been seen.",
         "\"3m\"",
+    ),
+    key(
+        "workloads.learn_lead_time",
+        Form::Switch,
+        "Whether the lead time of a workload without the annotation is learned from the starts of its pods.",
+        "false",
+    ),
+    key(
+        "workloads.pods_per_second",
+        Form::Count(1, 10_000),
+        "Pods that the control plane creates in a second, until bursts of 40 pods or more have shown it.",
+        "20",
     ),
     key(
         "workloads.unserved_budget",
@@ -191,6 +203,18 @@ pub(super) const KEYS: &[Key] = &[
         Form::Duration(5, 300),
         "How long the writer may be silent before another takes over.",
         "\"15s\"",
+    ),
+    key(
+        "objectives.warm_node",
+        Form::Duration(1, 86_400),
+        "Objective for the P95 of the lead time where a running node had room; the alert compares with it.",
+        "\"15s\"",
+    ),
+    key(
+        "objectives.new_node",
+        Form::Duration(1, 86_400),
+        "Objective for the P95 of the lead time where a node had to be bought.",
+        "\"90s\"",
     ),
     key(
         "stop.config_map",

@@ -52,6 +52,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How the writer is elected.
     pub lease: Lease,
+    /// What lead times are measured against.
+    pub objectives: Objectives,
     /// The kill switch.
     pub stop: StopSwitch,
     /// Named maxima.
@@ -65,6 +67,10 @@ pub struct Config {
 pub struct WorkloadDefaults {
     /// Decision to serving.
     pub lead_time: LeadTime,
+    /// Whether it is learned from starts where no annotation says it.
+    pub learn_lead_time: bool,
+    /// Pods that the control plane creates in a second, until it is learned.
+    pub pods_per_second: u32,
     /// Share of the load that may go unserved, in (0, 1).
     pub unserved_budget: f64,
     /// IANA zone; known to be one.
@@ -104,6 +110,15 @@ pub struct Lease {
     pub name: String,
     /// How long the writer may be silent before another takes over.
     pub duration: Duration,
+}
+
+/// What the P95 of the lead time is to be at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Objectives {
+    /// Where a running node had room.
+    pub warm_node: Duration,
+    /// Where a node had to be bought.
+    pub new_node: Duration,
 }
 
 /// The kill switch.
@@ -213,6 +228,10 @@ impl Reader<'_> {
         }
     }
 
+    fn switch(&mut self, path: &str) -> bool {
+        matches!(self.required(path), Some(Value::Switch(true)))
+    }
+
     fn count(&mut self, path: &str) -> u64 {
         match self.required(path) {
             Some(Value::Count(n)) => n,
@@ -225,6 +244,8 @@ impl Reader<'_> {
         let step = self.duration("workloads.step").as_secs();
         let workloads = WorkloadDefaults {
             lead_time: LeadTime(self.duration("workloads.lead_time")),
+            learn_lead_time: self.switch("workloads.learn_lead_time"),
+            pods_per_second: self.count("workloads.pods_per_second") as u32,
             unserved_budget: match self.required("workloads.unserved_budget") {
                 Some(Value::Share(share)) => share,
                 _ => 0.0,
@@ -247,6 +268,10 @@ impl Reader<'_> {
                 namespace: self.text("lease.namespace"),
                 name: self.text("lease.name"),
                 duration: self.duration("lease.duration"),
+            },
+            objectives: Objectives {
+                warm_node: self.duration("objectives.warm_node"),
+                new_node: self.duration("objectives.new_node"),
             },
             stop: StopSwitch { config_map: self.text("stop.config_map") },
             limits: Limits {

@@ -4,7 +4,8 @@ use super::board::Board;
 use super::statez::{Statez, WorkloadState};
 use super::telling;
 use crate::clock::Clock;
-use crate::config::Mode;
+use crate::config::{Mode, Objectives};
+use crate::demand::StartPath;
 use crate::forecast::LEVELS;
 use crate::observe::{Cluster, Watched};
 use crate::plan::SourceState;
@@ -26,6 +27,8 @@ pub struct Served {
     pub cluster: Arc<Cluster>,
     /// For ages.
     pub clock: Arc<dyn Clock>,
+    /// For lead times.
+    pub objectives: Objectives,
 }
 
 /// The routes.
@@ -76,6 +79,12 @@ async fn metrics(State(served): State<Served>) -> Response {
     for (source, spending) in served.board.statez().iter().flat_map(|s| &s.spending) {
         served.board.metrics.spent(source, spending);
     }
+    if let Some(statez) = served.board.statez() {
+        served.board.metrics.starts(&statez.lead_times, |path| match path {
+            StartPath::WarmNode | StartPath::PreemptedSlot => served.objectives.warm_node,
+            StartPath::NewNode => served.objectives.new_node,
+        });
+    }
     let text = served.board.metrics.render(held, failing, &gauges);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
@@ -105,6 +114,7 @@ fn gauges(statez: &Statez, w: &WorkloadState, now: Time) -> WorkloadGauges {
         reason: plan.map(|p| telling::name(p.reason)),
         invalid: !w.problems.is_empty(),
         stopped: w.stopped.is_some(),
+        lead: w.policy.as_ref().map(|p| p.lead_time.0.as_secs_f64()),
         metrics: w.metrics.iter().enumerate().map(metric).collect(),
     }
 }

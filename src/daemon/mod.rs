@@ -10,6 +10,7 @@ mod events;
 mod http;
 mod learning;
 mod lease;
+mod outlook;
 pub mod page;
 mod polling;
 mod sources;
@@ -23,13 +24,13 @@ pub use events::{Events, Kind, Regarding};
 pub use lease::{Elector, Right};
 pub use polling::Sources;
 pub use sources::build as build_sources;
-pub use statez::{LeaseState, MetricState, Statez, WorkloadState};
+pub use statez::{LeadSource, LeadState, LeaseState, MetricState, Statez, WorkloadState};
 pub use telling::name as reason_name;
 
 use crate::actuate::Executor;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
-use crate::observe::{Cluster, watch, watch_stops};
+use crate::observe::{Cluster, Pods, watch, watch_pods, watch_stops};
 use crate::rng;
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,8 +77,10 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         None => None,
     };
     let cluster = Arc::new(Cluster::default());
+    let pods = Arc::new(Pods::default());
     let board = Arc::new(board::Board::new());
     let watches = watch(&client, &cluster, &clock);
+    let pod_watches = watch_pods(&client, &cluster, &pods, &clock);
     let stops = watch_stops(&client, &cluster, &clock, &config.lease.namespace, &config.stop.config_map);
     let elector = Elector::new(client.clone(), config.lease.clone(), identity.clone(), clock.clone());
     let right = elector.right();
@@ -90,7 +93,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let workloads = &config.workloads;
     let school = learning::school(sources.clone(), clock.clone(), workloads.step, workloads.history, tasks, results);
     let school = tokio::spawn(school);
-    let served = http::Served { board: board.clone(), cluster: cluster.clone(), clock: clock.clone() };
+    let served = http::Served { board: board.clone(), cluster: cluster.clone(), clock: clock.clone(), objectives: config.objectives };
     let address = listener.local_addr().unwrap_or(listen);
     let server = tokio::spawn(async move { axum::serve(listener, http::router(served)).await });
     tracing::info!(mode = ?config.mode, %address, %identity, "forescale runs");
@@ -102,6 +105,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         config,
         clock,
         cluster,
+        pods,
         sources,
         board,
         log,
@@ -111,6 +115,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         lessons,
         tended: BTreeMap::new(),
         releasing: BTreeSet::new(),
+        lead_times: Vec::new(),
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };
@@ -133,6 +138,6 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     }
     school.abort();
     server.abort();
-    drop((watches, stops));
+    drop((watches, pod_watches, stops));
     Ok(())
 }

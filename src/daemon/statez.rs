@@ -2,6 +2,7 @@
 
 use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
+use crate::demand::LeadLine;
 use crate::history::Spending;
 use crate::plan::{Observation, SourceState};
 use crate::policy::{Policy, Workload};
@@ -30,6 +31,9 @@ pub struct Statez {
     /// What sources that are paid for have been asked, by their names in the config.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub spending: BTreeMap<String, Spending>,
+    /// Lead times of all workloads together, by path and phase.
+    #[serde(default)]
+    pub lead_times: Vec<LeadLine>,
     /// Every workload that opted in, by namespace and name.
     pub workloads: Vec<WorkloadState>,
 }
@@ -71,6 +75,9 @@ pub struct WorkloadState {
     /// The kill switch that is on for it: nothing is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+    /// The lead time that is planned for, and what it rests on.
+    #[serde(default)]
+    pub lead: LeadState,
     /// What the last decision amounted to.
     pub outcome: Option<Outcome>,
     /// Why the last write failed.
@@ -81,6 +88,30 @@ pub struct WorkloadState {
     pub learning: bool,
     /// The last decision.
     pub decision: Option<Decision>,
+}
+
+/// The lead time of one workload.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeadState {
+    /// Who says what is planned for.
+    pub from: LeadSource,
+    /// What its starts took, by path and phase.
+    pub lines: Vec<LeadLine>,
+    /// Pods that the control plane creates in a second, as it is planned for. None: no limit.
+    pub pods_per_second: Option<f64>,
+}
+
+/// Who says what lead time is planned for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeadSource {
+    /// The annotation `forescale.dev/lead-time`.
+    Annotation,
+    /// The config, as long as too few starts were seen.
+    #[default]
+    Config,
+    /// The starts of its own pods.
+    Learned,
 }
 
 /// One metric.
@@ -94,4 +125,10 @@ pub struct MetricState {
     pub doubted: Option<f64>,
     /// Steps that have taught it, those without a sample included.
     pub samples: usize,
+    /// The candidates of the portfolio that decide now, with their weights, the heaviest first.
+    #[serde(default)]
+    pub candidates: Vec<(String, f32)>,
+    /// The price of missing one budget: so many replicas per replica of load.
+    #[serde(default)]
+    pub price: Option<f32>,
 }

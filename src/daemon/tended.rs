@@ -1,12 +1,13 @@
 //! One workload that is looked after: its policy, what it has learned, its last decision.
 
 use super::learning::{Learned, Task};
+use super::outlook::{Outlook, meanwhile, teaches};
 use super::polling::{Fed, Wanted, query};
 use super::statez::{MetricState, WorkloadState};
 use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteError, actions};
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
-use crate::observe::Sight;
+use crate::observe::{Pods, Sight};
 use crate::plan::SourceState;
 use crate::policy::{Policy, resolve};
 use crate::series::Sample;
@@ -50,8 +51,15 @@ struct Feed {
 pub struct Tended {
     /// As it was seen last.
     pub sight: Sight,
-    /// How it is to be scaled. None: its annotations are wrong.
+    /// How it is scaled. None: its annotations are wrong.
     pub policy: Option<Policy>,
+    /// How it will be as soon as a planner for it has learned. None: it is so already.
+    next: Option<Policy>,
+    /// The policy that the lesson under way is for.
+    taught: Option<Policy>,
+    /// The log does not know the policy yet.
+    unlogged: bool,
+    outlook: Outlook,
     /// What is wrong.
     pub problems: Vec<String>,
     notes: Vec<String>,
@@ -81,6 +89,10 @@ impl Tended {
         Tended {
             sight,
             policy: None,
+            next: None,
+            taught: None,
+            unlogged: false,
+            outlook: Outlook::default(),
             problems: Vec::new(),
             notes: Vec::new(),
             edition: Arc::default(),
@@ -104,25 +116,71 @@ impl Tended {
         let (policy, notes, mut problems) = match resolve(&self.sight.view, config) {
             Ok(None) => return false,
             Ok(Some(resolved)) => {
-                (Some(resolved.policy), resolved.notes.iter().map(ToString::to_string).collect(), Vec::new())
+                let policy = self.outlook.over(&resolved, config);
+                (Some(policy), resolved.notes.iter().map(ToString::to_string).collect(), Vec::new())
             }
             Err(problems) => (None, Vec::new(), problems.iter().map(ToString::to_string).collect::<Vec<_>>()),
         };
         problems.extend(self.sight.target.as_ref().err().map(ToString::to_string));
         self.notes = notes;
         self.problems = problems;
-        if policy != self.policy {
-            self.edition.fetch_add(1, Ordering::SeqCst);
-            let relearn = teaches(policy.as_ref()) != teaches(self.policy.as_ref());
-            self.policy = policy;
-            if relearn {
-                self.learning = Learning::Due(now);
-                self.failures = 0;
-                self.memory.metrics.clear();
-                self.feeds.clear();
+        self.follow(policy, now);
+        true
+    }
+
+    /// Follows a policy: at once, or as soon as a planner for it has learned where only what is planned for has changed.
+    fn follow(&mut self, policy: Option<Policy>, now: Time) {
+        if policy == self.policy {
+            self.next = None;
+            return;
+        }
+        let until = policy.as_ref().zip(self.policy.as_ref()).and_then(|(wanted, current)| meanwhile(wanted, current));
+        let learned = !self.memory.metrics.is_empty();
+        match until.filter(|_| learned) {
+            Some(until) => {
+                if self.policy.as_ref() != Some(&until) {
+                    self.adopt(Some(until));
+                }
+                let next = policy.filter(|p| teaches(Some(p)) != teaches(self.policy.as_ref()));
+                if self.next != next && next.is_some() && self.learning == Learning::Done {
+                    self.learning = Learning::Due(now);
+                }
+                self.next = next;
+            }
+            None => {
+                let relearn = teaches(policy.as_ref()) != teaches(self.policy.as_ref());
+                self.adopt(policy);
+                self.next = None;
+                if relearn {
+                    self.learning = Learning::Due(now);
+                    self.failures = 0;
+                    self.memory.metrics.clear();
+                    self.feeds.clear();
+                }
             }
         }
-        true
+    }
+
+    fn adopt(&mut self, policy: Option<Policy>) {
+        self.edition.fetch_add(1, Ordering::SeqCst);
+        self.policy = policy;
+        self.unlogged = true;
+    }
+
+    /// What its pods have taught. Once a minute.
+    pub fn look_at_pods(&mut self, pods: &Pods, config: &Config, now: Time) {
+        self.outlook.look(pods, &self.sight.view.workload, config, now);
+    }
+
+    /// The line for the log where the policy has changed without anything to learn.
+    pub fn policy_record(&mut self) -> Option<Record> {
+        let policy = self.policy.clone().filter(|_| std::mem::take(&mut self.unlogged))?;
+        Some(Record::Policy { workload: self.sight.workload().clone(), policy })
+    }
+
+    /// Samples are fetched and taken: what was learned is of use.
+    fn feeding(&self) -> bool {
+        !self.memory.metrics.is_empty() && (self.learning == Learning::Done || self.next.is_some())
     }
 
     /// The lower of config and annotation. None: its annotations are wrong.
@@ -137,14 +195,15 @@ impl Tended {
 
     /// What is to be learned now. None: nothing.
     pub fn lesson(&mut self, now: Time) -> Option<Task> {
-        let policy = self.policy.as_ref()?;
+        let policy = self.next.as_ref().or(self.policy.as_ref())?.clone();
         match self.learning {
             Learning::Due(at) if at <= now => {}
             Learning::Due(_) | Learning::UnderWay | Learning::Done => return None,
         }
         self.learning = Learning::UnderWay;
         let edition = self.edition.load(Ordering::SeqCst);
-        Some(Task { workload: self.sight.workload().clone(), edition, policy: policy.clone() })
+        self.taught = Some(policy.clone());
+        Some(Task { workload: self.sight.workload().clone(), edition, policy })
     }
 
     /// The task could not be taken on: later.
@@ -160,14 +219,17 @@ impl Tended {
             }
             return None;
         }
-        let policy = self.policy.clone()?;
+        let wanted = self.next.clone().or(self.policy.clone())?;
         let lessons = match learned.lessons {
             Ok(lessons) => lessons,
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.learning = Learning::Due(now + pause(self.failures));
+                if self.next.is_some() {
+                    return None;
+                }
                 let source = SourceState::Failing { error };
-                self.feeds = policy
+                self.feeds = wanted
                     .metrics
                     .iter()
                     .map(|_| Feed { next: now, waiting: Vec::new(), source: source.clone(), settling: Duration::ZERO })
@@ -175,6 +237,15 @@ impl Tended {
                 return None;
             }
         };
+        if teaches(self.taught.as_ref()) != teaches(Some(&wanted)) {
+            self.learning = Learning::Due(now);
+            return None;
+        }
+        if let Some(next) = self.next.take() {
+            self.adopt(Some(next));
+        }
+        let policy = self.policy.clone()?;
+        self.unlogged = false;
         self.learning = Learning::Done;
         self.failures = 0;
         self.feeds = lessons
@@ -200,10 +271,7 @@ impl Tended {
 
     /// What to ask the sources, by source name. A metric that is too far behind learns again instead.
     pub fn wanted(&mut self, to: Time, step: Step, now: Time) -> Vec<(String, Wanted)> {
-        let Some(policy) = &self.policy else { return Vec::new() };
-        if self.learning != Learning::Done {
-            return Vec::new();
-        }
+        let Some(policy) = self.policy.as_ref().filter(|_| self.feeding()) else { return Vec::new() };
         if self.feeds.iter().any(|f| f.next + step.times(CATCH_UP_STEPS) < to) {
             self.learning = Learning::Due(now);
             return Vec::new();
@@ -218,7 +286,8 @@ impl Tended {
 
     /// Takes what a source said.
     pub fn feed(&mut self, fed: Fed, step: Step) {
-        let Some(feed) = self.feeds.get_mut(fed.metric).filter(|_| self.learning == Learning::Done) else { return };
+        let feeding = self.feeding();
+        let Some(feed) = self.feeds.get_mut(fed.metric).filter(|_| feeding) else { return };
         feed.source = fed.source;
         feed.settling = fed.settling;
         if fed.from == feed.next {
@@ -369,6 +438,8 @@ impl Tended {
                 newest: memory.and_then(|m| m.newest()),
                 doubted: memory.and_then(|m| m.doubted()),
                 samples: memory.map_or(0, |m| m.taken()),
+                candidates: memory.map(|m| m.planner().portfolio().mixture().map(|(c, w)| (c.to_string(), w)).collect()).unwrap_or_default(),
+                price: memory.map(|m| m.planner().portfolio().price()),
             }
         });
         WorkloadState {
@@ -382,6 +453,7 @@ impl Tended {
             floor: self.floor(),
             own_floor: self.own_floor(),
             stopped: self.sight.stopped.as_ref().map(ToString::to_string),
+            lead: self.outlook.shown.clone(),
             outcome: self.outcome,
             write_error: self.write_error.clone(),
             metrics: metrics.collect(),
@@ -389,11 +461,6 @@ impl Tended {
             decision: self.decision.clone(),
         }
     }
-}
-
-/// The part of a policy that memory depends on: everything but the mode.
-fn teaches(policy: Option<&Policy>) -> Option<Policy> {
-    policy.map(|p| Policy { mode: Mode::Observe, schedules: Vec::new(), hold: None, ..p.clone() })
 }
 
 fn pause(failures: u32) -> Duration {

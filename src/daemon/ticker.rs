@@ -12,7 +12,8 @@ use super::{DecisionLog, Right};
 use crate::actuate::{Outcome, Site};
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Mode};
-use crate::observe::{Cluster, Watched};
+use crate::demand::LeadLine;
+use crate::observe::{Cluster, Pods, Watched};
 use crate::policy::Workload;
 use crate::rng;
 use crate::tick::Record;
@@ -36,6 +37,7 @@ pub(super) struct Ticker {
     pub config: Config,
     pub clock: Arc<dyn Clock>,
     pub cluster: Arc<Cluster>,
+    pub pods: Arc<Pods>,
     pub sources: Arc<Sources>,
     pub board: Arc<Board>,
     pub events: Events,
@@ -47,6 +49,8 @@ pub(super) struct Ticker {
     pub tended: BTreeMap<Workload, (Tended, Told)>,
     /// Sites that are being given back.
     pub releasing: BTreeSet<Workload>,
+    /// Lead times of all workloads together, as of the last step.
+    pub lead_times: Vec<LeadLine>,
     pub seed: u64,
     pub started: Deadline,
 }
@@ -150,8 +154,19 @@ impl Ticker {
         self.tick(&[workload]);
     }
 
+    /// What pods have taught since the last step; new policies follow at the next look.
+    fn look_at_pods(&mut self) {
+        let now = self.clock.now();
+        self.pods.count_bursts(now);
+        for (tended, _) in self.tended.values_mut() {
+            tended.look_at_pods(&self.pods, &self.config, now);
+        }
+        self.lead_times = self.pods.all_lead_times(self.tended.keys(), now).lines();
+    }
+
     /// Asks every source, and decides on each workload as soon as its sources have answered.
     async fn step(&mut self, to: Time) {
+        self.look_at_pods();
         let step = self.config.workloads.step;
         let now = self.clock.now();
         let mut by_source: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
@@ -209,6 +224,7 @@ impl Ticker {
             let Some(record) = tended.tick(now) else { continue };
             self.board.metrics.decisions.inc();
             if let Some(log) = &self.log {
+                log.append(tended.policy_record().map(|r| r.to_line()).as_deref());
                 log.append([record.to_line().as_str()]);
             }
             let writes = self.right.held();
@@ -269,6 +285,9 @@ impl Ticker {
         let Some((tended, told)) = self.tended.get_mut(&workload) else { return };
         told.acted(tended, &acted, &self.events, now);
         if let Ok(carried) = &acted.result {
+            if carried.outcome == Outcome::Raised {
+                self.pods.raised(&workload, now);
+            }
             tended.outcome = Some(carried.outcome);
         }
         if matches!(acted.intent, Intent::Plan(_)) {
@@ -335,6 +354,7 @@ impl Ticker {
                 .collect(),
             problems: self.cluster.problems().iter().map(ToString::to_string).collect(),
             spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
+            lead_times: self.lead_times.clone(),
             workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),
         }
     }

@@ -167,7 +167,7 @@ impl Start {
 }
 
 /// A quantile with what it rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The quantile.
     #[serde(with = "crate::units::duration")]
@@ -182,18 +182,41 @@ pub struct Estimate {
 
 /// Starts remembered for each path; the oldest go first.
 const MAX_STARTS: usize = 512;
+/// Starts whose paths tell how often a path is taken.
+const MAX_RECENT: usize = 200;
+/// The quantiles that are shown.
+const SHOWN: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// What was learned of the lead time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeadTimes {
     leads: BTreeMap<StartPath, VecDeque<Took>>,
     phases: BTreeMap<(StartPath, Phase), VecDeque<Took>>,
+    recent: VecDeque<StartPath>,
+}
+
+/// One line of a table of lead times: a phase of a path, or the whole of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeadLine {
+    /// Which path.
+    pub path: StartPath,
+    /// None: from decision to Ready.
+    pub phase: Option<Phase>,
+    /// The median.
+    pub p50: Estimate,
+    /// The 95th percentile.
+    pub p95: Estimate,
+    /// The 99th percentile.
+    pub p99: Estimate,
 }
 
 impl LeadTimes {
     /// Learns from a start that is over: Ready, or given up.
     pub fn learn(&mut self, start: &Start) {
         let path = start.path();
+        self.recent.push_back(path);
+        let excess = self.recent.len().saturating_sub(MAX_RECENT);
+        self.recent.drain(..excess);
         remember(self.leads.entry(path).or_default(), start.lead());
         for (phase, duration) in start.phases() {
             remember(self.phases.entry((path, phase)).or_default(), Took { duration, censored: false });
@@ -209,6 +232,41 @@ impl LeadTimes {
     /// The quantile of one phase on a path. None where it was never reached.
     pub fn phase(&self, path: StartPath, phase: Phase, level: f64) -> Option<Estimate> {
         estimate(self.phases.get(&(path, phase))?, level, Duration::ZERO)
+    }
+
+    /// Takes in what another has learned.
+    pub fn absorb(&mut self, other: &LeadTimes) {
+        for (path, taken) in &other.leads {
+            taken.iter().for_each(|took| remember(self.leads.entry(*path).or_default(), *took));
+        }
+        for (place, taken) in &other.phases {
+            taken.iter().for_each(|took| remember(self.phases.entry(*place).or_default(), *took));
+        }
+        self.recent.extend(&other.recent);
+        let excess = self.recent.len().saturating_sub(MAX_RECENT);
+        self.recent.drain(..excess);
+    }
+
+    /// The share of the newest starts that took a path.
+    pub fn share(&self, path: StartPath) -> f64 {
+        let taken = self.recent.iter().filter(|p| **p == path).count();
+        taken as f64 / self.recent.len().max(1) as f64
+    }
+
+    /// Every path that was taken, phase by phase and as a whole.
+    pub fn lines(&self) -> Vec<LeadLine> {
+        let phases = || Phase::ALL.into_iter().map(Some).chain([None]);
+        let places = StartPath::ALL.into_iter().flat_map(|path| phases().map(move |phase| (path, phase)));
+        places
+            .filter_map(|(path, phase)| {
+                let at = |level| match phase {
+                    Some(phase) => self.phase(path, phase, level),
+                    None => self.lead(path, level, Duration::ZERO),
+                };
+                let [Some(p50), Some(p95), Some(p99)] = SHOWN.map(at) else { return None };
+                Some(LeadLine { path, phase, p50, p95, p99 })
+            })
+            .collect()
     }
 
     /// True when nothing was learned.

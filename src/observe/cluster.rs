@@ -28,6 +28,10 @@ pub enum Watched {
     Namespaces,
     /// The ConfigMap of the kill switch.
     StopMap,
+    /// Pods, for lead times and capacities.
+    Pods,
+    /// Nodes, for lead times.
+    Nodes,
 }
 
 impl Watched {
@@ -54,6 +58,8 @@ impl Watched {
             Watched::ScaledObjects => "scaledobjects",
             Watched::Namespaces => "namespaces",
             Watched::StopMap => "configmaps",
+            Watched::Pods => "pods",
+            Watched::Nodes => "nodes",
         }
     }
 }
@@ -306,7 +312,12 @@ impl Watched {
         match self {
             Watched::Deployments => Some(WorkloadKind::Deployment),
             Watched::StatefulSets => Some(WorkloadKind::StatefulSet),
-            Watched::Autoscalers | Watched::ScaledObjects | Watched::Namespaces | Watched::StopMap => None,
+            Watched::Autoscalers
+            | Watched::ScaledObjects
+            | Watched::Namespaces
+            | Watched::StopMap
+            | Watched::Pods
+            | Watched::Nodes => None,
         }
     }
 }

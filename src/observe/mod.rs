@@ -5,6 +5,7 @@
 
 mod cluster;
 pub mod karpenter;
+mod pods;
 mod starts;
 mod stop;
 mod views;
@@ -12,7 +13,8 @@ mod watch;
 
 pub use cluster::{Cluster, Sight, WatchFailure, WatchState, Watched};
 pub use karpenter::{Capability, Karpenter, NodeKind, watch_karpenter};
+pub use pods::{Condition, Pods};
 pub use starts::{PodStart, starts};
 pub use stop::Stop;
 pub use views::PREFIX;
-pub use watch::{watch, watch_stops};
+pub use watch::{watch, watch_pods, watch_stops};

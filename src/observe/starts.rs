@@ -19,9 +19,20 @@ const PAGES_MAX: usize = 400;
 
 /// The marks of a node.
 #[derive(Debug, Clone, Copy)]
-struct NodeMarks {
+pub(super) struct NodeMarks {
     created: Option<Time>,
     ready: Option<Time>,
+}
+
+impl NodeMarks {
+    pub(super) fn of(node: &Node) -> NodeMarks {
+        let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        let ready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True");
+        NodeMarks {
+            created: node.metadata.creation_timestamp.as_ref().map(time),
+            ready: ready.and_then(|c| c.last_transition_time.as_ref()).map(time),
+        }
+    }
 }
 
 /// A pod's start, with the namespace and the controller's name it belongs to.
@@ -41,15 +52,7 @@ pub async fn starts(client: &Client, namespace: Option<&str>, now: Time) -> kube
     let nodes: BTreeMap<String, NodeMarks> = all::<Node>(&Api::all(client.clone()))
         .await?
         .into_iter()
-        .map(|node| {
-            let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-            let ready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True");
-            let marks = NodeMarks {
-                created: node.metadata.creation_timestamp.as_ref().map(time),
-                ready: ready.and_then(|c| c.last_transition_time.as_ref()).map(time),
-            };
-            (node.name_any(), marks)
-        })
+        .map(|node| (node.name_any(), NodeMarks::of(&node)))
         .collect();
     let pods: Api<Pod> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -75,7 +78,8 @@ where
     Ok(found)
 }
 
-fn start(pod: &Pod, nodes: &BTreeMap<String, NodeMarks>, now: Time) -> Option<PodStart> {
+/// The start of one pod. None: its stamps tell nothing.
+pub(super) fn start(pod: &Pod, nodes: &BTreeMap<String, NodeMarks>, now: Time) -> Option<PodStart> {
     let status = pod.status.as_ref()?;
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
@@ -113,7 +117,7 @@ fn start(pod: &Pod, nodes: &BTreeMap<String, NodeMarks>, now: Time) -> Option<Po
 }
 
 /// The Deployment's name is the ReplicaSet's without the hash that its pods carry as a label.
-fn workload(pod: &Pod) -> Option<String> {
+pub(super) fn workload(pod: &Pod) -> Option<String> {
     let owner = pod.metadata.owner_references.as_deref()?.iter().find(|o| o.controller == Some(true))?;
     match owner.kind.as_str() {
         "StatefulSet" => Some(owner.name.clone()),

@@ -1,14 +1,14 @@
 //! The watches: one task a kind, each of which lists, watches, and starts again by itself.
 
 use super::cluster::{Cluster, Watched};
-use super::{stop, views};
+use super::{Pods, stop, views};
 use crate::actuate::{chain, hpa_resource, scaled_object_resource};
 use crate::clock::Clock;
 use crate::error::Problem;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
 use kube::api::{Api, DynamicObject};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
@@ -94,6 +94,45 @@ pub fn watch_stops(
             c.keep_stop(Watched::StopMap, key, object.map(stop::of_config_map));
         };
         follow(stream, Watched::StopMap, &c, t.as_ref(), keep).await;
+    });
+    tasks
+}
+
+/// Starts the watches of pods and nodes, from which lead times are learned.
+pub fn watch_pods(
+    client: &Client,
+    cluster: &Arc<Cluster>,
+    pods: &Arc<Pods>,
+    clock: &Arc<dyn Clock>,
+) -> tokio::task::JoinSet<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    let (c, p, t) = (cluster.clone(), pods.clone(), clock.clone());
+    let api: Api<Node> = Api::all(client.clone());
+    tasks.spawn(async move {
+        let mut stream = Box::pin(watcher(api, watcher::Config::default()).default_backoff());
+        while let Some(event) = stream.next().await {
+            match &event {
+                Ok(Event::InitApply(node) | Event::Apply(node)) => p.keep_node(node),
+                Ok(Event::Delete(node)) => p.drop_node(node),
+                Ok(Event::Init | Event::InitDone) | Err(_) => {}
+            }
+            take(event, Watched::Nodes, &c, t.as_ref(), &|_, _| ());
+        }
+    });
+    let (c, p, t) = (cluster.clone(), pods.clone(), clock.clone());
+    let api: Api<Pod> = Api::all(client.clone());
+    tasks.spawn(async move {
+        let mut stream = Box::pin(watcher(api, watcher::Config::default()).default_backoff());
+        while let Some(event) = stream.next().await {
+            match &event {
+                Ok(Event::Init) => p.begin(),
+                Ok(Event::InitDone) => p.done(),
+                Ok(Event::InitApply(pod) | Event::Apply(pod)) => p.keep(pod, t.now()),
+                Ok(Event::Delete(pod)) => p.drop_pod(pod),
+                Err(_) => {}
+            }
+            take(event, Watched::Pods, &c, t.as_ref(), &|_, _| ());
+        }
     });
     tasks
 }

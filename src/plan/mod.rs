@@ -10,6 +10,7 @@ mod pace;
 mod planner;
 pub mod pool;
 mod portfolio;
+mod ramp;
 mod usual;
 
 pub use decide::{Bounds, Evidence, HOLD, PlanMemory, STABILIZATION, Standing, VALID, decide};
@@ -17,6 +18,7 @@ pub use observation::{Observation, SourceState};
 pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
 pub use portfolio::{Candidate, Portfolio, candidates};
+pub use ramp::{creation, ramp};
 pub use usual::{believed, looked_at, usual_high, usual_low};
 
 use crate::units::{Replicas, Time};

@@ -18,6 +18,8 @@ mod metric;
 pub struct Resolved {
     /// How the workload is to be scaled.
     pub policy: Policy,
+    /// True: the annotation says the lead time, so that none is learned.
+    pub lead_time_given: bool,
     /// What was skipped or limited, with the reason; for events and `explain`.
     pub notes: Vec<Note>,
 }
@@ -90,9 +92,9 @@ impl<'a> Resolver<'a> {
             schedules: annotations.schedule.clone(),
             hold: annotations.hold,
             staffing: None,
-            pods_per_second: None,
+            pods_per_second: Some(f64::from(defaults.pods_per_second)),
         };
-        Ok(Resolved { policy, notes: self.notes })
+        Ok(Resolved { policy, lead_time_given: annotations.lead_time.is_some(), notes: self.notes })
     }
 
     fn note(&mut self, at: impl Into<String>, text: impl Into<String>) {

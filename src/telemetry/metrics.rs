@@ -2,6 +2,7 @@
 //! workloads that opted in, names of sources in the config, and closed sets of words.
 
 use crate::actuate::Write;
+use crate::demand::{LeadLine, StartPath};
 use crate::history::Spending;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -11,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 type Value = Gauge<f64, AtomicU64>;
 
@@ -40,6 +42,18 @@ struct ReasonOf {
     namespace: String,
     name: String,
     reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseOf {
+    path: String,
+    phase: String,
+    quantile: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PathOf {
+    path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +96,8 @@ pub struct WorkloadGauges {
     pub invalid: bool,
     /// 1 while the kill switch is on for it.
     pub stopped: bool,
+    /// The lead time that is planned for, seconds.
+    pub lead: Option<f64>,
     /// One per metric: newest load, age of its sample in seconds, whether its source is fresh, forecast by quantile.
     pub metrics: Vec<MetricGauges>,
 }
@@ -122,6 +138,10 @@ pub struct Metrics {
     asked_total: Family<SourceOf, Gauge>,
     dollars: Family<SourceOf, Value>,
     capped: Family<SourceOf, Gauge>,
+    lead: Family<Of, Value>,
+    lead_time: Family<PhaseOf, Value>,
+    lead_starts: Family<PathOf, Gauge>,
+    lead_objective: Family<PathOf, Value>,
     lease: Gauge,
     workloads: Gauge,
     watches_failing: Gauge,
@@ -151,6 +171,10 @@ impl Metrics {
             asked_total: Family::default(),
             dollars: Family::default(),
             capped: Family::default(),
+            lead: Family::default(),
+            lead_time: Family::default(),
+            lead_starts: Family::default(),
+            lead_objective: Family::default(),
             lease: Gauge::default(),
             workloads: Gauge::default(),
             watches_failing: Gauge::default(),
@@ -220,6 +244,22 @@ impl Metrics {
             "1 while max_metrics_per_hour holds requests back, so that samples grow stale",
             self.capped.clone(),
         );
+        r.register(
+            "plan_lead_time_seconds",
+            "The lead time that is planned for: given, or learned from the workload's own starts",
+            self.lead.clone(),
+        );
+        r.register(
+            "lead_time_seconds",
+            "From our decision to Ready by path and phase (all: the whole of it), of all workloads that opted in",
+            self.lead_time.clone(),
+        );
+        r.register("lead_time_starts", "Starts that a path's lead time rests on", self.lead_starts.clone());
+        r.register(
+            "lead_time_objective_seconds",
+            "What the P95 of a path's lead time is to be at most",
+            self.lead_objective.clone(),
+        );
         r.register("lease_held", "1 where this copy holds the lease and writes", self.lease.clone());
         r.register("workloads", "Workloads that opted in", self.workloads.clone());
         r.register("observe_watches_failing", "Watches that fail", self.watches_failing.clone());
@@ -233,6 +273,26 @@ impl Metrics {
         self.asked_total.get_or_create(&of).set(whole(spending.metrics_total));
         self.dollars.get_or_create(&of).set(spending.dollars_per_month);
         self.capped.get_or_create(&of).set(i64::from(spending.capped));
+    }
+
+    /// Takes over the lead times of all workloads together, and their objectives.
+    pub fn starts(&self, lines: &[LeadLine], objective: impl Fn(StartPath) -> Duration) {
+        self.lead_time.clear();
+        for line in lines {
+            let (path, phase) = (line.path.to_string(), line.phase.map_or("all".to_owned(), |p| p.to_string()));
+            for (quantile, estimate) in [("0.5", line.p50), ("0.95", line.p95), ("0.99", line.p99)] {
+                let of = PhaseOf { path: path.clone(), phase: phase.clone(), quantile: quantile.into() };
+                self.lead_time.get_or_create(&of).set(estimate.value.as_secs_f64());
+            }
+            if line.phase.is_none() {
+                let starts = i64::try_from(line.p95.ended).unwrap_or(i64::MAX);
+                self.lead_starts.get_or_create(&PathOf { path }).set(starts);
+            }
+        }
+        for path in StartPath::ALL {
+            let of = PathOf { path: path.to_string() };
+            self.lead_objective.get_or_create(&of).set(objective(path).as_secs_f64());
+        }
     }
 
     /// Counts a write that was made.
@@ -279,6 +339,7 @@ impl Metrics {
             family.clear();
         }
         self.decision_age.clear();
+        self.lead.clear();
         for family in [&self.load, &self.sample_age] {
             family.clear();
         }
@@ -303,6 +364,9 @@ impl Metrics {
         set(&self.stopped, Some(u32::from(w.stopped)));
         if let Some(age) = w.decision_age {
             self.decision_age.get_or_create(&of).set(age);
+        }
+        if let Some(lead) = w.lead {
+            self.lead.get_or_create(&of).set(lead);
         }
         if let Some(reason) = &w.reason {
             let of = ReasonOf { namespace: w.namespace.clone(), name: w.name.clone(), reason: reason.clone() };

@@ -28,6 +28,13 @@ pub enum Record {
         /// True: the plans so far are remembered, only what metrics learned is made anew.
         continued: bool,
     },
+    /// The policy changes in what needs no learning: mode, schedules, hold.
+    Policy {
+        /// Whose.
+        workload: Workload,
+        /// The policy from here on.
+        policy: Policy,
+    },
     /// One tick.
     Tick {
         /// Whose.
@@ -112,6 +119,13 @@ impl Replay {
                     return Err(ReplayError::TooMany(self.line));
                 }
                 self.memories.insert(workload, (policy, memory));
+            }
+            Record::Policy { workload, policy } => {
+                let (known, _) = self
+                    .memories
+                    .get_mut(&workload)
+                    .ok_or_else(|| ReplayError::NoStart(self.line, workload.to_string()))?;
+                *known = policy;
             }
             Record::Tick { workload, now, inputs, decision: recorded } => {
                 let (policy, memory) = self

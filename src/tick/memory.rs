@@ -2,7 +2,9 @@
 
 use crate::demand::{Demand, demand};
 use crate::forecast::{Fitted, LEVELS, QuantileForecast, Task, fit};
-use crate::plan::{PlanMemory, PlanTask, Planner, Proposal, Standing, believed, looked_at, usual_high, usual_low};
+use crate::plan::{
+    PlanMemory, PlanTask, Planner, Proposal, Standing, believed, creation, looked_at, ramp, usual_high, usual_low,
+};
 use crate::policy::Policy;
 use crate::series::{Evidence, Quality, Sample, Series};
 use crate::units::{Replicas, Step, Time, replicas_for};
@@ -94,7 +96,7 @@ impl MetricMemory {
         let step = history.step();
         let lead = step.cover(policy.lead_time.0).min(MAX_LEAD);
         let window = step.cover(COMMITMENT);
-        let task = Task { step, horizons: horizons(step, lead), window, time_zone: policy.time_zone.clone() };
+        let task = Task { step, horizons: horizons(step, lead, policy), window, time_zone: policy.time_zone.clone() };
         let plan_task = PlanTask {
             step,
             lead,
@@ -177,6 +179,22 @@ impl MetricMemory {
         }
     }
 
+    /// What is wanted ahead of the load: the proposal, begun earlier where creating the pods takes long, and no more than
+    /// can be created. None: no sample so far.
+    pub(super) fn ahead(&self, running: Replicas, pods_per_second: Option<f64>) -> Option<Replicas> {
+        let latest = self.latest.as_ref()?;
+        let wanted = latest.proposal.replicas;
+        let Some(rate) = pods_per_second else { return Some(wanted) };
+        let per_step = rate * f64::from(self.series.step().secs());
+        // later needs at the confidence with which the proposal covers the need at the lead
+        let level = latest.demand.map(|d| d.replicas.iter().filter(|r| **r <= wanted).count().saturating_sub(1));
+        let later = latest.forecast.windows.iter().filter_map(|window| {
+            let need = demand(window, self.capacity?).replicas.get(level?).copied()?;
+            Some((window.horizon.checked_sub(self.lead)?, need))
+        });
+        Some(ramp(running, wanted, later, per_step))
+    }
+
     pub(super) fn latest(&self) -> Option<&Latest> {
         self.latest.as_ref()
     }
@@ -232,10 +250,15 @@ fn usable(capacity: f64) -> Option<f64> {
     (capacity.is_finite() && capacity > 0.0).then_some(capacity)
 }
 
-/// The horizons that are forecast: the lead, and 3, 15 and 60 minutes for people and for scoring.
-fn horizons(step: Step, lead: usize) -> Vec<usize> {
+/// The horizons that are forecast: the lead, the lead plus the time that creating as many pods as may be takes, and 3, 15
+/// and 60 minutes for people and for scoring.
+fn horizons(step: Step, lead: usize, policy: &Policy) -> Vec<usize> {
     let mut horizons: Vec<usize> = [180, 900, 3600].map(|s| step.cover(Duration::from_secs(s))).to_vec();
     horizons.push(lead);
+    if let Some(rate) = policy.pods_per_second {
+        let longest = creation(policy.max_replicas, rate);
+        horizons.push(lead + (longest.as_secs() / u64::from(step.secs())).min(60) as usize);
+    }
     horizons.sort_unstable();
     horizons.dedup();
     horizons

@@ -1,0 +1,354 @@
+//! Pods and nodes as they come and go → lead times, the pace of pod creation, and how the replicas of a workload are.
+//!
+//! A few hundred bytes are kept of each pod of a Deployment or StatefulSet. Learning from them is a side product: where
+//! these watches fail, plans are made for the lead time of the config.
+
+use super::starts::{NodeMarks, PodStart, start};
+use crate::demand::{LeadTimes, Start};
+use crate::policy::Workload;
+use crate::units::{Replicas, Time};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::ResourceExt;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Pods that are followed at most.
+const PODS_MAX: usize = 200_000;
+/// A start that takes longer is broken, not slow; or its stamps are not those of the first start.
+const START_MAX: Duration = Duration::from_secs(3600);
+/// A pod that was created so long after a raise of ours was created for it.
+const CAUSED: Duration = Duration::from_secs(60);
+/// Raises of one workload that are remembered.
+const RAISES_MAX: usize = 8;
+/// A replica teaches nothing so soon after it became Ready: caches are cold, compilers busy.
+const SETTLING: Duration = Duration::from_secs(180);
+/// Pods of one workload created for one raise that tell the pace of creation.
+const BURST: usize = 40;
+/// Bursts remembered.
+const BURSTS_MAX: usize = 8;
+/// A burst is over after this time.
+const BURST_OVER: Duration = Duration::from_secs(120);
+
+/// Namespace and name: of a workload, or of a pod.
+type Name = (String, String);
+
+#[derive(Debug, Clone)]
+struct Followed {
+    uid: String,
+    version: String,
+    /// None: restarted or over, so that its stamps tell nothing.
+    start: Option<Start>,
+    ready: bool,
+    learned: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By workload and pod name.
+    pods: BTreeMap<Name, BTreeMap<String, Followed>>,
+    followed: usize,
+    nodes: BTreeMap<String, NodeMarks>,
+    raises: BTreeMap<Name, VecDeque<Time>>,
+    times: BTreeMap<Name, LeadTimes>,
+    bursts: VecDeque<f64>,
+    listing: Option<BTreeSet<Name>>,
+}
+
+/// How the replicas of a workload are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Replicas that have been Ready for a while, by the hash of their pod template.
+    pub settled: BTreeMap<String, Replicas>,
+    /// All others: starting, not ready, restarted.
+    pub unsettled: Replicas,
+}
+
+/// What is known of pods and nodes.
+#[derive(Debug, Default)]
+pub struct Pods(Mutex<Inner>);
+
+fn name(workload: &Workload) -> Name {
+    (workload.namespace.clone(), workload.name.clone())
+}
+
+impl Pods {
+    /// A floor of ours rose: pods that are created soon are created for it.
+    pub fn raised(&self, workload: &Workload, at: Time) {
+        let mut inner = self.lock();
+        let raises = inner.raises.entry(name(workload)).or_default();
+        raises.push_back(at);
+        let excess = raises.len().saturating_sub(RAISES_MAX);
+        raises.drain(..excess);
+    }
+
+    /// The lead times of a workload; starts under way count as "at least so long". Empty where none was seen.
+    pub fn lead_times(&self, workload: &Workload, now: Time) -> LeadTimes {
+        let inner = self.lock();
+        let of = name(workload);
+        let mut times = inner.times.get(&of).cloned().unwrap_or_default();
+        inner.under_way(&of, now).for_each(|start| times.learn(&start));
+        times
+    }
+
+    /// The lead times of these workloads together.
+    pub fn all_lead_times<'a>(&self, workloads: impl IntoIterator<Item = &'a Workload>, now: Time) -> LeadTimes {
+        let inner = self.lock();
+        let wanted: BTreeSet<Name> = workloads.into_iter().map(name).collect();
+        let mut times = LeadTimes::default();
+        for of in &wanted {
+            inner.times.get(of).into_iter().for_each(|t| times.absorb(t));
+            inner.under_way(of, now).for_each(|start| times.learn(&start));
+        }
+        times
+    }
+
+    /// Pods that the control plane creates in a second, at the least of the last bursts. None: no burst was large enough.
+    pub fn pods_per_second(&self) -> Option<f64> {
+        self.lock().bursts.iter().copied().reduce(f64::min)
+    }
+
+    /// How the replicas of a workload are.
+    pub fn condition(&self, workload: &Workload, now: Time) -> Condition {
+        let mut condition = Condition::default();
+        for pod in self.lock().of(&name(workload)) {
+            let ready = pod.start.as_ref().filter(|_| pod.ready).and_then(|s| s.ready);
+            if ready.is_some_and(|at| now.since(at) >= SETTLING) {
+                *condition.settled.entry(pod.version.clone()).or_default() += 1;
+            } else {
+                condition.unsettled += 1;
+            }
+        }
+        condition
+    }
+
+    /// Once a minute: what raises are over tell the pace of creation.
+    pub fn count_bursts(&self, now: Time) {
+        let mut inner = self.lock();
+        let mut over = Vec::new();
+        for (workload, raises) in &mut inner.raises {
+            while let Some(at) = raises.front().filter(|at| **at + BURST_OVER <= now) {
+                over.push((workload.clone(), *at));
+                raises.pop_front();
+            }
+        }
+        inner.raises.retain(|_, raises| !raises.is_empty());
+        for (workload, at) in over {
+            let starts = inner.of(&workload).filter_map(|p| p.start.as_ref());
+            let burst: Vec<Time> = starts.map(|s| s.created).filter(|t| *t >= at && *t < at + BURST_OVER).collect();
+            let (Some(first), Some(last)) = (burst.iter().min(), burst.iter().max()) else { continue };
+            if burst.len() >= BURST {
+                // stamps have whole seconds
+                let rate = burst.len() as f64 / (last.since(*first).as_secs_f64() + 1.0);
+                inner.bursts.push_back(rate);
+                let excess = inner.bursts.len().saturating_sub(BURSTS_MAX);
+                inner.bursts.drain(..excess);
+            }
+        }
+    }
+
+    pub(super) fn keep_node(&self, node: &Node) {
+        self.lock().nodes.insert(node.name_any(), NodeMarks::of(node));
+    }
+
+    pub(super) fn drop_node(&self, node: &Node) {
+        self.lock().nodes.remove(&node.name_any());
+    }
+
+    /// A pod as it is now.
+    pub(super) fn keep(&self, pod: &Pod, now: Time) {
+        let Some(of) = super::starts::workload(pod) else { return };
+        let mut inner = self.lock();
+        let (workload, pod_name) = ((pod.namespace().unwrap_or_default(), of), pod.name_any());
+        if let Some(listing) = &mut inner.listing {
+            listing.insert((workload.0.clone(), pod_name.clone()));
+        }
+        let uid = pod.uid().unwrap_or_default();
+        let before = inner.pods.get(&workload).and_then(|pods| pods.get(&pod_name)).cloned();
+        let before = match before {
+            Some(before) if before.uid == uid => Some(before),
+            Some(_) => {
+                inner.give_up(&workload, &pod_name);
+                None
+            }
+            None if inner.followed >= PODS_MAX => return,
+            None => None,
+        };
+        let mut learned = before.as_ref().is_some_and(|b| b.learned);
+        let mut found = start(pod, &inner.nodes, now).map(|PodStart { start, .. }| start);
+        if let Some(start) = &mut found {
+            let caused =
+                |at: &&Time| **at <= start.created + Duration::from_secs(1) && start.created.since(**at) <= CAUSED;
+            start.decided = inner.raises.get(&workload).and_then(|r| r.iter().rev().find(caused)).copied();
+            // the first time it was Ready counts, not the newest
+            if let Some(before) = before.as_ref().and_then(|b| b.start.as_ref()) {
+                start.decided = before.decided.or(start.decided);
+                start.ready = before.ready.or(start.ready);
+            }
+            if start.ready.is_some() && !learned {
+                learned = true;
+                if start.lead().duration <= START_MAX {
+                    inner.times.entry(workload.clone()).or_default().learn(start);
+                }
+            }
+        }
+        let ready = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        let ready = ready.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+        let version = pod.labels().get("pod-template-hash").or_else(|| pod.labels().get("controller-revision-hash"));
+        let followed = Followed { uid, version: version.cloned().unwrap_or_default(), start: found, ready, learned };
+        if inner.pods.entry(workload).or_default().insert(pod_name, followed).is_none() {
+            inner.followed += 1;
+        }
+    }
+
+    /// A pod that is gone: one that was never Ready took at least so long.
+    pub(super) fn drop_pod(&self, pod: &Pod) {
+        if let Some(of) = super::starts::workload(pod) {
+            self.lock().give_up(&(pod.namespace().unwrap_or_default(), of), &pod.name_any());
+        }
+    }
+
+    pub(super) fn begin(&self) {
+        self.lock().listing = Some(BTreeSet::new());
+    }
+
+    pub(super) fn done(&self) {
+        let mut inner = self.lock();
+        if let Some(listed) = inner.listing.take() {
+            for ((namespace, _), pods) in &mut inner.pods {
+                pods.retain(|name, _| listed.contains(&(namespace.clone(), name.clone())));
+            }
+            inner.pods.retain(|_, pods| !pods.is_empty());
+            inner.followed = inner.pods.values().map(BTreeMap::len).sum();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn of(&self, workload: &Name) -> impl Iterator<Item = &Followed> {
+        self.pods.get(workload).into_iter().flat_map(BTreeMap::values)
+    }
+
+    fn give_up(&mut self, workload: &Name, pod: &str) {
+        let Some(pod) = self.pods.get_mut(workload).and_then(|pods| pods.remove(pod)) else { return };
+        self.followed = self.followed.saturating_sub(1);
+        if let Some(start) = pod.start.filter(|s| !pod.learned && s.lead().duration <= START_MAX) {
+            self.times.entry(workload.clone()).or_default().learn(&start);
+        }
+    }
+
+    /// Starts that have not ended, and not yet taken so long that they never will.
+    fn under_way(&self, workload: &Name, now: Time) -> impl Iterator<Item = Start> {
+        let waiting = self.of(workload).filter(|p| !p.learned).filter_map(|p| p.start.clone());
+        waiting.map(move |start| Start { seen: now, ..start }).filter(|s| s.lead().duration <= START_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demand::StartPath;
+    use crate::policy::WorkloadKind;
+    use serde_json::json;
+
+    fn at(secs: i64) -> Time {
+        Time::from_secs(1_767_600_000 + secs)
+    }
+
+    fn pod(name: &str, hash: &str, created: i64, ready: Option<i64>, restarts: u32) -> Pod {
+        let mut conditions =
+            vec![json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": at(created + 1).to_string()})];
+        if let Some(ready) = ready {
+            conditions.push(json!({"type": "Ready", "status": "True", "lastTransitionTime": at(ready).to_string()}));
+        }
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": name, "creationTimestamp": at(created).to_string(),
+                "labels": {"pod-template-hash": hash},
+                "ownerReferences":
+                    [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("web-{hash}"), "uid": "1", "controller": true}],
+            },
+            "spec": {"containers": [], "nodeName": "n"},
+            "status": {"phase": "Running", "conditions": conditions,
+                "containerStatuses": [{"name": "a", "image": "a", "imageID": "", "ready": true, "restartCount": restarts}]},
+        }))
+        .unwrap()
+    }
+
+    fn web() -> Workload {
+        Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment }
+    }
+
+    fn node(pods: &Pods) {
+        let node = json!({"metadata": {"name": "n", "creationTimestamp": at(-5000).to_string()}});
+        pods.keep_node(&serde_json::from_value(node).unwrap());
+    }
+
+    #[test]
+    fn a_pod_teaches_once_from_our_decision_to_its_first_ready() {
+        let pods = Pods::default();
+        node(&pods);
+        pods.raised(&web(), at(-3));
+        pods.keep(&pod("a", "1", 0, None, 0), at(5));
+        let lead = |now| pods.lead_times(&web(), at(now)).lead(StartPath::WarmNode, 0.5, Duration::ZERO);
+        let under_way = lead(6).unwrap();
+        assert_eq!((under_way.value.as_secs(), under_way.censored), (9, 1), "at least so long");
+        pods.keep(&pod("a", "1", 0, Some(7), 0), at(8));
+        pods.keep(&pod("a", "1", 0, Some(50), 0), at(60));
+        let ended = lead(100).unwrap();
+        assert_eq!((ended.value.as_secs(), ended.ended, ended.censored), (10, 1, 0), "7 + 3; once; no later Ready");
+        let both = pods.all_lead_times([&web()], at(100));
+        assert_eq!(both.lines(), pods.lead_times(&web(), at(100)).lines());
+    }
+
+    #[test]
+    fn what_is_broken_or_cannot_be_told_teaches_nothing() {
+        let pods = Pods::default();
+        node(&pods);
+        pods.keep(&pod("loops", "1", 0, Some(9), 3), at(10));
+        pods.keep(&pod("flapped", "1", 0, Some(90_000), 0), at(90_001));
+        pods.keep(&pod("stuck", "1", 0, None, 0), at(90_001));
+        assert!(pods.lead_times(&web(), at(90_002)).is_empty());
+        pods.keep(&pod("b", "1", 90_000, None, 0), at(90_001));
+        pods.drop_pod(&pod("b", "1", 90_000, None, 0));
+        assert_eq!(pods.lead_times(&web(), at(90_002)).lines().last().unwrap().p95.censored, 1, "given up");
+    }
+
+    #[test]
+    fn replicas_are_settled_after_three_minutes_of_ready() {
+        let pods = Pods::default();
+        pods.keep(&pod("a", "1", 0, Some(10), 0), at(11));
+        pods.keep(&pod("b", "2", 0, Some(100), 0), at(101));
+        pods.keep(&pod("c", "2", 0, Some(10), 5), at(101));
+        let settled = |now| pods.condition(&web(), at(now));
+        let one = |hash: &str| BTreeMap::from([(hash.to_owned(), 1)]);
+        assert_eq!(settled(189), Condition { settled: BTreeMap::new(), unsettled: 3 });
+        assert_eq!(settled(190), Condition { settled: one("1"), unsettled: 2 });
+        assert_eq!(settled(280).unsettled, 1, "one that crashed never settles");
+    }
+
+    #[test]
+    fn a_burst_of_pods_tells_the_pace_of_creation() {
+        let pods = Pods::default();
+        pods.raised(&web(), at(0));
+        (0..100).for_each(|i| pods.keep(&pod(&format!("p{i}"), "1", i / 10, None, 0), at(20)));
+        pods.count_bursts(at(119));
+        assert_eq!(pods.pods_per_second(), None, "it may go on");
+        pods.count_bursts(at(120));
+        assert_eq!(pods.pods_per_second(), Some(10.0));
+    }
+
+    #[test]
+    fn a_new_list_forgets_what_is_gone() {
+        let pods = Pods::default();
+        pods.keep(&pod("a", "1", 0, Some(10), 0), at(11));
+        pods.begin();
+        pods.keep(&pod("b", "1", 0, Some(10), 0), at(11));
+        pods.done();
+        assert_eq!(pods.condition(&web(), at(500)).settled, BTreeMap::from([("1".to_owned(), 1)]));
+    }
+}
