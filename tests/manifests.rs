@@ -87,6 +87,23 @@ fn the_sweeper_has_fewer_rights_than_the_daemon_and_parses() {
 }
 
 #[test]
+fn alerts_ask_for_metrics_that_there_are() {
+    let alerts = &documents("../alerts.yaml")[0];
+    let served = forescale::telemetry::Metrics::new().render(true, 0, &[]);
+    let rules = alerts["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() >= 4);
+    for rule in rules {
+        let words = rule["expr"].as_str().unwrap().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let asked: Vec<&str> = words.filter(|w| w.starts_with("forescale_")).collect();
+        assert!(!asked.is_empty());
+        for name in asked {
+            assert!(served.contains(&format!("# HELP {name} ")), "{name} is not served:\n{served}");
+        }
+        assert!(rule["annotations"]["action"].is_string(), "every alert says what to do");
+    }
+}
+
+#[test]
 fn the_deployment_is_small_and_without_rights_on_its_node() {
     let deployment = of_kind(&documents("deployment.yaml"), "Deployment");
     assert_eq!(deployment["spec"]["replicas"], 2);

@@ -63,6 +63,7 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         verbs: WATCHED,
         why: "what there is; patch sets karpenter.sh/do-not-disrupt where budgets are reverted, and takes it off again",
     },
+    Access {
         group: "",
         resource: "pods",
         verbs: &["get", "list", "watch"],

@@ -93,7 +93,12 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let workloads = &config.workloads;
     let school = learning::school(sources.clone(), clock.clone(), workloads.step, workloads.history, tasks, results);
     let school = tokio::spawn(school);
-    let served = http::Served { board: board.clone(), cluster: cluster.clone(), clock: clock.clone(), objectives: config.objectives };
+    let served = http::Served {
+        board: board.clone(),
+        cluster: cluster.clone(),
+        clock: clock.clone(),
+        objectives: config.objectives,
+    };
     let address = listener.local_addr().unwrap_or(listen);
     let server = tokio::spawn(async move { axum::serve(listener, http::router(served)).await });
     tracing::info!(mode = ?config.mode, %address, %identity, "forescale runs");

@@ -62,8 +62,7 @@ pub fn teaches(policy: Option<&Policy>) -> Option<Policy> {
 /// `wanted` with the lead time and the pace of creation that `current` has: what holds until a planner for the wanted ones
 /// has learned. None: they differ in more than that, so that what was learned so far is of no use.
 pub fn meanwhile(wanted: &Policy, current: &Policy) -> Option<Policy> {
-    let until =
-        Policy { lead_time: current.lead_time, pods_per_second: current.pods_per_second, ..wanted.clone() };
+    let until = Policy { lead_time: current.lead_time, pods_per_second: current.pods_per_second, ..wanted.clone() };
     (teaches(Some(&until)) == teaches(Some(current))).then_some(until)
 }
 

@@ -438,7 +438,9 @@ impl Tended {
                 newest: memory.and_then(|m| m.newest()),
                 doubted: memory.and_then(|m| m.doubted()),
                 samples: memory.map_or(0, |m| m.taken()),
-                candidates: memory.map(|m| m.planner().portfolio().mixture().map(|(c, w)| (c.to_string(), w)).collect()).unwrap_or_default(),
+                candidates: memory
+                    .map(|m| m.planner().portfolio().mixture().map(|(c, w)| (c.to_string(), w)).collect())
+                    .unwrap_or_default(),
                 price: memory.map(|m| m.planner().portfolio().price()),
             }
         });

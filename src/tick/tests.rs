@@ -247,3 +247,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_schedule_of_a_thousand_begins_earlier_by_the_time_that_creating_them_takes() {
+    let window = |min: u32| crate::policy::schedule::parse(&format!("0 8 * * * 10h UTC min={min}")).unwrap();
+    let begins = |min: u32, pods_per_second| {
+        let policy = Policy { schedules: window(min), max_replicas: 2000, pods_per_second, ..policy(1) };
+        // seconds before eight at which the floor begins: the lead is 180 s
+        (0..900).rev().find(|early| scheduled(Time::from_secs(8 * 3600 - early), &policy, 10).is_some())
+    };
+    assert_eq!(begins(1010, None), Some(180));
+    assert_eq!(begins(1010, Some(20.0)), Some(230), "1,000 at 20 a second: 50 s");
+    assert_eq!(begins(20, Some(20.0)), Some(180), "ten: half a second");
+    assert_eq!(begins(1010, Some(2.0)), Some(680), "500 s");
+}
+
+#[test]
+fn a_forecast_asks_for_no_more_than_can_be_created_until_the_next_decision() {
+    let policy = Policy { max_replicas: 2000, pods_per_second: Some(0.5), ..policy(1) };
+    let loads = |i: usize| if i % 1440 < 720 { 100.0 } else { 3000.0 };
+    let history = Series::of(Time::from_secs(0), Step::MINUTE, (0..2 * 1440).map(|i| Sample::Valid(loads(i))));
+    let mut memory = Memory::new(vec![MetricMemory::learn(&history, &policy, 10.0)]);
+    let (mut replicas, mut limited) = (20, 0);
+    for i in 0..730 {
+        let decision = tick(minute(2 * 1440 + i), &policy, &given(Sample::Valid(loads(i)), replicas), &mut memory);
+        let forecast = decision.evidence.parts.forecast.unwrap();
+        assert!(forecast <= replicas + 30, "minute {i}: {forecast} from {replicas}");
+        limited += u32::from(forecast == replicas + 30);
+        replicas = decision.plan.replicas;
+    }
+    assert!(limited > 0, "the limit was never met");
+}

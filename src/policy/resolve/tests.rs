@@ -101,7 +101,7 @@ fn without_the_annotation_nothing_is_opted_in() {
 #[test]
 fn one_annotation_is_enough_for_cpu_utilization() {
     let view = workload(ACT, vec![hpa(vec![cpu(MetricTarget::UtilizationPercent(70))])]);
-    let Resolved { policy, notes } = ok(&view);
+    let Resolved { policy, notes, .. } = ok(&view);
     assert_eq!(notes, []);
     let [metric] = &policy.metrics[..] else { panic!("{policy:?}") };
     assert!((metric.capacity_per_replica - 0.42).abs() < 1e-12, "70 % of 0.6 cores");
@@ -239,7 +239,7 @@ fn annotations_override() {
         ("time-zone", "Europe/Berlin"),
         ("schedule", "0 8 * * 1-5 10h Europe/Berlin min=10"),
     ];
-    let Resolved { policy, notes } = ok(&workload(&annotations, vec![hpa(vec![])]));
+    let Resolved { policy, notes, .. } = ok(&workload(&annotations, vec![hpa(vec![])]));
     let tenant = Some("shop".to_string());
     assert_eq!(
         policy.metrics,
