@@ -204,11 +204,12 @@ impl Cluster {
         sights
     }
 
-    /// Every autoscaler with a ledger of ours, and the workload it scales.
+    /// Every autoscaler with a ledger of ours, and the workload it scales. KEDA copies a ScaledObject's annotations to the
+    /// HPA that it makes, our ledger among them: that copy is nobody's to act on.
     pub fn ledgers(&self) -> Vec<(Workload, Target, Ledger)> {
         let seen = self.read();
         let on_autoscalers = seen.autoscalers.iter().filter_map(|((_, (namespace, _)), a)| {
-            let a = a.as_ref().ok()?;
+            let a = a.as_ref().ok().filter(|a| !a.derived)?;
             let ledger = a.ledger.as_ref().ok()?.clone()?;
             let kind = kind(&a.scales.0)?;
             let workload = Workload { namespace: namespace.clone(), name: a.scales.1.clone(), kind };

@@ -38,6 +38,7 @@ class Bed:
         self.dir, self.port = pathlib.Path(state), port
         self.server = f"https://127.0.0.1:{port + 2}"
         self.env = dict(os.environ, BED_DIR=str(self.dir), BED_PORT=str(port), BED_BIN=str(BIN))
+        self.has = ""  # karpenter or keda, where it runs
 
     def bed(self, *args):
         r = subprocess.run([sys.executable, str(HERE / "bed"), *args], env=self.env, stdin=subprocess.DEVNULL,
@@ -46,8 +47,8 @@ class Bed:
             raise RuntimeError(f"bed {' '.join(args)}: {r.stdout}")
         return r.stdout
 
-    def up(self):
-        text = self.bed("up", "--fast")
+    def up(self, *how):
+        text = self.bed("up", "--fast", *how)
         self.ca = self.dir / "pki/ca.crt"
         token = (self.dir / "pki/tokens.csv").read_text().split(",")[0]
         self.kube = Kube(self.server, token, self.ca)
@@ -68,6 +69,20 @@ class Bed:
         """A kubeconfig with exactly the rights of the deployed service account."""
         token = self.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=2h").strip()
         return self.kubeconfig(self.dir / "forescale.kubeconfig", ACCOUNT, token)
+
+    def provide(self, needs):
+        """Starts what a scenario needs beside the plain control plane, and ends what it doesn't."""
+        if self.has != needs:
+            if self.has:
+                self.bed("stop", self.has)
+            if needs:
+                self.bed("start", needs)
+            self.has = needs
+
+    def restart(self, name, *env):
+        """Ends Karpenter or KEDA and starts it with other environment variables."""
+        self.bed("stop", name)
+        self.bed("start", name, *(a for e in env for a in ("--env", e)))
 
     def down(self):
         self.bed("down", "--keep")

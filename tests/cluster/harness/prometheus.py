@@ -6,7 +6,7 @@ from .wait import until
 
 
 class Prometheus:
-    def __init__(self, folder, exporter, history):
+    def __init__(self, folder, exporter, history, scrape="1s"):
         """history: name -> list of (labels, [(second, value)]); the names end up in blocks made by promtool."""
         self.dir = pathlib.Path(folder)
         self.dir.mkdir(parents=True)
@@ -15,7 +15,7 @@ class Prometheus:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
         (self.dir / "prometheus.yml").write_text(json.dumps({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "global": {"scrape_interval": scrape, "scrape_timeout": "1s"},
             "scrape_configs": [{
                 "job_name": "load", "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}],
                 # so that the live series are the very ones of the history

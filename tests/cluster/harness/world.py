@@ -1,9 +1,10 @@
 """What one scenario has to itself: a namespace on a bed, a load, a Prometheus, and copies of the program."""
-import pathlib, threading, time
+import os, pathlib, subprocess, threading, time
 
-from .forescale import Forescale
+from .forescale import Forescale, binary
 from .kube import HPA
 from .load import Exporter, Trace
+from .nodes import Nodes, seconds
 from .prometheus import Prometheus, Proxy
 from .wait import check, until
 
@@ -11,20 +12,20 @@ CAPACITY = 500  # queries/s that one replica serves: 6,400 before the ramp are 1
 START_SECONDS = (1, 3)  # pods are Ready so long after they are bound
 
 
-class World:
-    def __init__(self, bed, name, folder, minute, cpu=False):
+class World(Nodes):
+    def __init__(self, bed, name, folder, minute, cpu=False, trace=None, scrape="1s", feed_seconds=1):
         self.bed, self.kube, self.name = bed, bed.kube, name
         self.ns, self.dir = name.replace("_", "-"), pathlib.Path(folder)
         self.dir.mkdir(parents=True)
         self.copies, self.closing, self.timeline = [], threading.Event(), []
         self.kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.ns}})
-        self.trace = Trace(minute)
+        self.trace, self.feed_seconds = trace or Trace(minute), feed_seconds
         self.families, history = {"rps": [(f'namespace="{self.ns}",workload="web"', lambda t: self.trace.at(t))]}, {}
         history["rps"] = [(f'namespace="{self.ns}",workload="web"', self.trace.history())]
         if cpu:
             self.cpu_series(history)
         self.exporter = Exporter(self.families)
-        self.prometheus = Prometheus(self.dir / "prometheus", self.exporter, history)
+        self.prometheus = Prometheus(self.dir / "prometheus", self.exporter, history, scrape)
         self.proxy = Proxy(self.prometheus.url)
         self.adapter = lambda t: {"external": {f"{self.ns}/rps": round(self.trace.at(t), 3)}}
         self.threads = [threading.Thread(target=f, daemon=True) for f in (self.feed, self.watch)]
@@ -53,8 +54,8 @@ class World:
     # ---- threads -----------------------------------------------------------------------------------------------------
 
     def feed(self):
-        """What a metrics adapter would tell the HPA controller, once a second."""
-        while not self.closing.wait(1):
+        """What a metrics adapter would tell the HPA controller."""
+        while not self.closing.wait(self.feed_seconds):
             try:
                 self.bed.stub(self.adapter(time.time()))
             except OSError:
@@ -72,9 +73,10 @@ class World:
 
     # ---- objects -----------------------------------------------------------------------------------------------------
 
-    def deployment(self, replicas, annotations=None, name="web", kind="Deployment", cpu="500m"):
+    def deployment(self, replicas, annotations=None, name="web", kind="Deployment", cpu="500m", pod=None,
+                   start_seconds=START_SECONDS):
         delay = {f"pod-{stage}.stage.kwok.x-k8s.io/{k}": f"{v}s" for stage, (low, high) in
-                 {"create": (0, 0), "ready": START_SECONDS, "delete": (0, 0)}.items()
+                 {"create": (0, 0), "ready": start_seconds, "delete": (0, 0)}.items()
                  for k, v in (("delay", low), ("jitter-delay", high))}
         container = {"name": "app", "image": "web:1", "resources": {"requests": {"cpu": cpu, "memory": "64Mi"}}}
         return self.kube.create({
@@ -83,7 +85,7 @@ class World:
             "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
                      **({"serviceName": name} if kind == "StatefulSet" else {}),
                      "template": {"metadata": {"labels": {"app": name}, "annotations": delay},
-                                  "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]}}}})
+                                  "spec": {"terminationGracePeriodSeconds": 1, "containers": [container], **(pod or {})}}}})
 
     def hpa_object(self, minimum=2, maximum=40, metric=None):
         metric = metric or {"type": "External", "external": {
@@ -118,6 +120,11 @@ class World:
                          {**self.settings(mode), **{k.replace("__", "."): v for k, v in settings.items()}})
         self.copies.append(copy)
         return copy.ready() if ready else copy
+
+    def command(self, *args):
+        """A subcommand (leadtime, lint) as an administrator of the cluster runs it."""
+        env = dict(os.environ, KUBECONFIG=str(self.bed.dir / "pki/admin.kubeconfig"))
+        return subprocess.run([str(binary()), *args], env=env, capture_output=True, text=True, timeout=60)
 
     # ---- looks -------------------------------------------------------------------------------------------------------
 
@@ -168,6 +175,8 @@ class World:
             for o in self.kube.list(kind, self.ns):
                 self.kube.delete(kind, self.ns, o["metadata"]["name"])
         self.kube.delete("Namespace", None, self.ns)
+        if self.bed.has == "karpenter":
+            self.nodes_gone()
         if failure:
             raise failure
 
@@ -177,13 +186,6 @@ def stamp(event):
     series = event.get("series") or {}
     text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
     return seconds(text)
-
-
-def seconds(text):
-    """RFC 3339 in UTC, with or without fractions, as seconds since 1970."""
-    import calendar
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + (float("0." + fraction) if fraction else 0.0)
 
 
 __all__ = ["World", "CAPACITY", "check", "until", "seconds", "stamp"]
