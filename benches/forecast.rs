@@ -13,7 +13,13 @@ fn load(i: usize) -> f64 {
 }
 
 fn tick(c: &mut Criterion) {
-    let task = Task { step: Step::MINUTE, horizons: vec![3, 8, 15, 60], window: 5, time_zone: "Europe/Berlin".into() };
+    let task = Task {
+        step: Step::MINUTE,
+        horizons: vec![3, 8, 15, 60],
+        window: 5,
+        time_zone: "Europe/Berlin".into(),
+        occasions: Vec::new(),
+    };
     let days = 3 * 1440;
     let history = Series::of(Time::from_secs(0), Step::MINUTE, (0..days).map(|i| Sample::Valid(load(i))));
     let mut fitted = fit(&history, &task);

@@ -38,6 +38,7 @@ fn policy() -> Policy {
         unserved_budget: 0.001,
         time_zone: "UTC".into(),
         schedules: Vec::new(),
+        occasions: Vec::new(),
         hold: None,
         staffing: None,
         pods_per_second: None,
@@ -103,6 +104,7 @@ fn sixteen_days(c: &mut Criterion) {
         unserved_budget: 0.001,
         score_from: None,
         time_zone: "UTC".into(),
+        occasions: Vec::new(),
     };
     let mut group = c.benchmark_group("backtest");
     group.sample_size(10);

@@ -16,6 +16,8 @@ pub mod units;
 pub mod clock;
 pub mod rng;
 
+pub mod occasion;
+
 pub mod config;
 
 pub mod policy;

@@ -7,6 +7,7 @@ pub use pool::{FactorRule, Group, GroupError, HitRate, PlanBy, PlanRow, PoolBack
 pub use scores::{Scores, fixed, hpa, oracle, ready, score};
 
 use crate::forecast::{LEVELS, QuantileForecast};
+use crate::occasion::Occasion;
 use crate::plan::{Observation, SourceState};
 use crate::policy::{LoadMetric, Mode, Policy, Workload, WorkloadKind};
 use crate::series::Series;
@@ -32,6 +33,8 @@ pub struct Setting {
     pub score_from: Option<Time>,
     /// Zone of the seasons.
     pub time_zone: String,
+    /// Days and hours that are not like others.
+    pub occasions: Vec<Occasion>,
 }
 
 /// What came out.
@@ -76,6 +79,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
         unserved_budget: setting.unserved_budget,
         time_zone: setting.time_zone.clone(),
         schedules: Vec::new(),
+        occasions: setting.occasions.clone(),
         hold: None,
         staffing: None,
         pods_per_second: None,

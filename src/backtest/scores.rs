@@ -172,6 +172,7 @@ mod tests {
             unserved_budget: 0.001,
             score_from: None,
             time_zone: "UTC".into(),
+            occasions: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `forescale backtest`: what the decisions would have been on recorded history, and how they would have served.
 
 use super::backtest_pool::{self, PoolArgs};
+use super::calendar::CalendarArgs;
 use super::history::HistoryArgs;
 use crate::backtest::{self, Scores, Setting};
 use crate::error::{Failure, Problem};
@@ -58,6 +59,8 @@ pub struct Args {
     /// IANA zone of the seasons
     #[arg(long, default_value = "UTC", value_parser = super::zone, value_name = "ZONE")]
     time_zone: String,
+    #[command(flatten)]
+    calendar: CalendarArgs,
     /// Write decisions: timestamp,desired_replicas
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
@@ -92,6 +95,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
+    args.calendar.occasions()?;
     let first = args.history.read(args.lead_time)?;
     scorable(args, "--history", &first)?;
     if args.more.is_empty() && args.pool.node_lead_time.is_none() {
@@ -150,6 +154,7 @@ fn setting(args: &Args) -> Setting {
         unserved_budget: args.unserved_budget,
         score_from: args.score_from,
         time_zone: args.time_zone.clone(),
+        occasions: args.calendar.occasions().unwrap_or_default(),
     }
 }
 

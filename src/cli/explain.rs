@@ -214,6 +214,7 @@ mod tests {
             unserved_budget: 0.001,
             time_zone: "UTC".into(),
             schedules: Vec::new(),
+            occasions: Vec::new(),
             hold: None,
             staffing: None,
             pods_per_second: None,

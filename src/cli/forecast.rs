@@ -1,5 +1,6 @@
 //! `forescale forecast`: the load to come, from recorded load.
 
+use super::calendar::CalendarArgs;
 use super::history::HistoryArgs;
 use crate::error::{Failure, Problem};
 use crate::forecast::{LEVELS, QuantileForecast, SLOT, Task, day_ahead, fit};
@@ -26,6 +27,8 @@ pub struct Args {
     /// IANA zone of the seasons
     #[arg(long, default_value = "UTC", value_parser = super::zone, value_name = "ZONE")]
     time_zone: String,
+    #[command(flatten)]
+    calendar: CalendarArgs,
     /// The next 24 hours by quarters of an hour, from the calendar alone: for planning, it moves no replicas
     #[arg(long)]
     day_ahead: bool,
@@ -46,15 +49,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let step = measured.step();
     let mut horizons = MINUTES.map(|m| step.cover(Duration::from_secs(60 * m))).to_vec();
     horizons.dedup();
-    let task = Task { step, horizons, window: step.cover(COMMITMENT), time_zone: args.time_zone.clone() };
-    let mut quality = Quality::new(step, &args.time_zone);
+    let occasions = args.calendar.occasions()?;
+    let window = step.cover(COMMITMENT);
+    let task = Task { step, horizons, window, time_zone: args.time_zone.clone(), occasions };
+    let mut quality = Quality::new(step, &args.time_zone).with(&task.occasions);
     let lessons = measured.iter().map(|(at, sample)| match sample {
         Sample::Valid(load) => quality.judge(at, Some(load), Evidence::default()).0,
         other => other,
     });
     let believed = Series::of(measured.at(0), step, lessons);
     if args.day_ahead {
-        return tomorrow(args, &measured, &believed);
+        let calendar = Calendar::new(&args.time_zone, step).with(&task.occasions);
+        return tomorrow(args, &measured, &believed, &calendar);
     }
     let fitted = fit(&believed, &task);
     let (forecast, explanation) = (fitted.predict(), fitted.explain());
@@ -73,9 +79,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Shows the day ahead.
-fn tomorrow(args: &Args, measured: &Series, believed: &Series) -> Result<(), Failure> {
-    let calendar = Calendar::new(&args.time_zone, measured.step());
-    let Some(ahead) = day_ahead(believed, &calendar) else {
+fn tomorrow(args: &Args, measured: &Series, believed: &Series, calendar: &Calendar) -> Result<(), Failure> {
+    let Some(ahead) = day_ahead(believed, calendar) else {
         let found = format!("{} samples", measured.len());
         return Err(Problem::new("--day-ahead", "at least two days of history that can be believed", found).into());
     };

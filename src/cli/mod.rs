@@ -2,6 +2,7 @@
 
 mod backtest;
 mod backtest_pool;
+mod calendar;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
 #[cfg(feature = "daemon")]

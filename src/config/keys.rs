@@ -183,6 +183,18 @@ pub(super) const KEYS: &[Key] = &[
         "20000",
     ),
     key(
+        "calendars.NAME.file",
+        Form::File,
+        "An iCalendar file (.ics) of public holidays or events; every country's holidays can be had as one. An event with a property such as `X-FORESCALE:x3` has that effect.",
+        "\"/etc/forescale/holidays-de.ics\"",
+    ),
+    key(
+        "calendars.NAME.effect",
+        Form::Text,
+        "What its events do, where they don't say: `holiday` (like a Sunday, the default), `exclude` (no lesson), `x1.5` (times the usual load), `like=DATE`.",
+        "\"holiday\"",
+    ),
+    key(
         "queries.cpu",
         Form::Template,
         "Total CPU cores used by a workload's pods: the load of an HPA that scales on cpu.",

@@ -1,18 +1,21 @@
 //! `config/default.toml` is the only source of defaults; file, environment and flags on top of it → a validated
 //! configuration, all problems at once.
 
+mod calendar;
 mod document;
 mod keys;
 mod settings;
 mod source;
 mod template;
 
+pub(crate) use calendar::read as read_calendar;
 pub use document::{reference, schema};
 pub(crate) use source::unknown as unknown_source;
 pub use source::{BasicAuth, CloudwatchConfig, PrometheusConfig, SourceConfig, SourceKind};
 pub use template::{Template, pod_names};
 
 use crate::error::Problem;
+use crate::occasion::Occasion;
 use crate::units::{LeadTime, Step};
 use serde::{Deserialize, Serialize};
 use settings::{Entry, Settings, Value};
@@ -48,6 +51,8 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceConfig>,
     /// Query templates.
     pub queries: Queries,
+    /// Holidays and events of iCalendar files, by the calendar's name.
+    pub calendars: BTreeMap<String, Vec<Occasion>>,
     /// Where page, JSON, metrics and health are served.
     pub listen: SocketAddr,
     /// How the writer is elected.
@@ -259,6 +264,7 @@ impl Reader<'_> {
             mode: if self.text("mode") == "act" { Mode::Act } else { Mode::Observe },
             workloads,
             queries: self.queries(&sources),
+            calendars: calendar::calendars(self.settings),
             sources,
             listen: match self.required("server.listen") {
                 Some(Value::Address(address)) => address,

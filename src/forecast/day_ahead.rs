@@ -7,6 +7,7 @@
 //! Vovk et al., 2005). It is computed anew from the history whenever somebody asks; nothing learns from it.
 
 use super::{LEVELS, between};
+use crate::occasion::Effect;
 use crate::series::{Calendar, Series};
 use crate::units::Time;
 use serde::{Deserialize, Serialize};
@@ -214,7 +215,12 @@ impl Rule {
             let z = usual + self.lasts * self.gap + scale * error;
             (z.min(600.0).exp() - self.past.floor).clamp(0.0, 3.0 * self.past.most)
         };
-        SlotAhead { from: Time::from_secs(quarter * QUARTER), values: self.errors.map(load) }
+        let from = Time::from_secs(quarter * QUARTER);
+        let factor = match self.past.calendar.occasion(from).map(|o| o.effect) {
+            Some(Effect::Times(times)) => times,
+            _ => 1.0,
+        };
+        SlotAhead { from, values: self.errors.map(|error| factor * load(error)) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! One horizon: the experts' points made quantiles, mixed, corrected, and judged when the window has elapsed.
 
 use super::combine::Mixture;
-use super::experts::{Ahead, Draft, EXPERTS, Expert, FEATURES, Nowcast, Points, Ridge};
+use super::experts::{Ahead, Draft, EXPERTS, Expert, FEATURES, Gram, Nowcast, Points, Ridge, TwoPart};
 use super::flat::{self, Half};
-use super::members::{K, MEMBERS, Spread};
+use super::members::{K, MEMBERS, Spread, TWO_PART};
 use super::past::Past;
 use super::residual::{Residuals, Scale, Slow, When};
 use super::score::Score;
@@ -30,6 +30,10 @@ struct Said {
     gaps: [f32; 4],
     /// The least and the most of a value in log space, and the most of a load.
     bounds: [f32; 3],
+    /// Experts that join late are only tried.
+    young: bool,
+    /// Quantiles of the member that gives its own.
+    own: Option<[Half; Q]>,
 }
 
 /// No origin.
@@ -67,6 +71,14 @@ impl Said {
         }
         let per_unit = 1.0 / self.unit;
         fan.iter_mut().for_each(|value| *value *= per_unit);
+        for (k, member) in MEMBERS.iter().enumerate() {
+            if self.young && member.expert.joins_late() {
+                (0..Q).for_each(|l| fan[l * K + k] = f32::NAN);
+            }
+        }
+        if let Some(own) = &self.own {
+            own.iter().enumerate().for_each(|(l, load)| fan[l * K + TWO_PART] = load.get());
+        }
         fan
     }
 }
@@ -110,11 +122,14 @@ pub struct Window {
     own_scale: Scale,
     ridge: Ridge,
     quick_ridge: Ridge,
+    two_part: TwoPart,
     nowcast: Nowcast,
     benched_until: [usize; EXPERTS],
     score: Score,
 }
 
+/// Experts of a second fit are tried for so many days of history before they are mixed.
+const LATE_DAYS: usize = 8;
 /// Standardised residuals are refreshed in so many turns, a part of the members each step.
 const TURNS: usize = 4;
 
@@ -135,6 +150,8 @@ impl Window {
             unit: 1.0,
             gaps: [0.0; 4],
             bounds: [0.0; 3],
+            young: false,
+            own: None,
         };
         let minutes = (horizon * secs as usize) as f32 / 60.0;
         let refit = (day / 96.0).round().max(1.0) as usize;
@@ -156,6 +173,7 @@ impl Window {
             own_scale: Scale::phased(secs),
             ridge: Ridge::new(5.0 * day, 3.0, refit),
             quick_ridge: Ridge::new(day, 3.0, refit),
+            two_part: TwoPart::new(3.0 * day, horizon + task.window),
             nowcast: Nowcast::new(task.step.per_day()),
             benched_until: [0; EXPERTS],
             score: Score::new(task.step.per_day()),
@@ -182,6 +200,16 @@ impl Window {
         self.mixture.weights(level)
     }
 
+    /// What ridge's features can be screened by.
+    pub fn gram(&self) -> &Gram<FEATURES> {
+        self.ridge.gram()
+    }
+
+    /// From now on the screened ridge takes these features.
+    pub fn keep(&mut self, kept: Option<[bool; FEATURES]>) {
+        self.ridge.keep(kept);
+    }
+
     /// Drops what has been said and not yet judged.
     pub fn forget_pending(&mut self) {
         self.said.iter_mut().for_each(|s| s.origin = NEVER);
@@ -198,6 +226,9 @@ impl Window {
         said.points = points;
         said.unit = unit as f32;
         said.bounds = [least, most, (3.0 * past.peak()) as f32];
+        said.young = origin < LATE_DAYS * self.per_day;
+        let own = self.two_part.say(origin, draft.idle);
+        said.own = own.map(|own| own.map(|load| Half::new((f64::from(load).min(3.0 * past.peak()) / unit) as f32)));
         for (k, member) in MEMBERS.iter().enumerate() {
             let e = member.expert as usize;
             said.scales[k] = match member.spread {
@@ -205,6 +236,7 @@ impl Window {
                 Spread::Phased => self.scales[e].plain(ahead.when) * self.scales[e].phase(ahead.when),
                 Spread::Flat => self.flat[e][0].size(),
                 Spread::Additive => self.flat[e][1].size(),
+                Spread::Own => 1.0,
             };
             if (origin + k).is_multiple_of(TURNS) {
                 self.residuals[k].refresh();
@@ -233,6 +265,7 @@ impl Window {
         const ABSURD: f32 = 3.0;
         let mut points = draft.points;
         points[Expert::Ridge as usize] = self.ridge.point(&draft.features, draft.base);
+        points[Expert::ScreenedRidge as usize] = self.ridge.screened(&draft.features, draft.base);
         points[Expert::QuickRidge as usize] = self.quick_ridge.point(&draft.features, draft.base);
         for (p, until) in points.iter_mut().zip(&mut self.benched_until) {
             if p.is_infinite() || (p.abs() > most.abs() + ABSURD && *p > most + ABSURD) {
@@ -252,6 +285,7 @@ impl Window {
             return;
         }
         let measured = past.to_load(top);
+        self.two_part.learn(origin, if past.is_zero(top) { 0.0 } else { measured as f32 });
         let mut loads = [0.0f64; EXPERTS];
         for (e, load) in loads.iter_mut().enumerate() {
             if said.points[e].is_finite() {

@@ -1,27 +1,30 @@
 //! The forecaster of one workload: experts → quantiles → mixture → calibration, one step at a time.
 
 use super::ensemble::Window;
-use super::experts::{Ahead, Bank};
+use super::experts::{Ahead, Bank, PROFILE_DAYS};
+use super::homework::Screening;
 use super::past::Past;
 use super::{Abstention, QuantileForecast, Task, WindowForecast};
+use crate::occasion::{Effect, since_1970};
 use crate::series::{Calendar, Sample, Series};
 use crate::units::Time;
 
 /// A forecaster that has seen a history.
 #[derive(Debug, Clone)]
 pub struct Fitted {
-    task: Task,
+    pub(super) task: Task,
     calendar: Calendar,
     slots: usize,
-    past: Past,
-    bank: Bank,
-    windows: Vec<Window>,
+    pub(super) past: Past,
+    pub(super) bank: Bank,
+    pub(super) windows: Vec<Window>,
+    pub(super) screening: Screening,
     forecast: QuantileForecast,
 }
 
 /// Fits by walking through the history once.
 pub fn fit(history: &Series, task: &Task) -> Fitted {
-    let calendar = Calendar::new(&task.time_zone, task.step);
+    let calendar = Calendar::new(&task.time_zone, task.step).with(&task.occasions);
     let slots = calendar.slots();
     let mut fitted = Fitted {
         calendar,
@@ -29,6 +32,7 @@ pub fn fit(history: &Series, task: &Task) -> Fitted {
         past: Past::new(task),
         bank: Bank::new(task.step, slots),
         windows: task.horizons.iter().map(|h| Window::new(task, *h)).collect(),
+        screening: Screening::default(),
         forecast: QuantileForecast {
             origin: history.at(0),
             windows: task.horizons.iter().map(|h| WindowForecast { horizon: *h, ..Default::default() }).collect(),
@@ -42,6 +46,29 @@ pub fn fit(history: &Series, task: &Task) -> Fitted {
     fitted
 }
 
+/// What the occasions of the window that `from` begins make of its usual load `median`: a factor, 1 where there is none.
+/// Of several within the window the largest; one that lowers the load counts only where it holds all through.
+fn factor(calendar: &mut Calendar, past: &Past, ahead: &Ahead, from: Time, task: &Task, median: f64) -> f64 {
+    if task.occasions.is_empty() {
+        return 1.0;
+    }
+    let mut most: f64 = 0.0;
+    for step in [0, task.window / 2, task.window - 1] {
+        let at = from + task.step.times(step);
+        let factor = match calendar.occasion(at).map(|o| o.effect) {
+            Some(Effect::Times(times)) => times,
+            Some(Effect::Like(date)) => {
+                let days = usize::try_from(calendar.day(at) - since_1970(date)).unwrap_or(0);
+                let top = (1..=PROFILE_DAYS).contains(&days).then(|| ahead.before(past, days, 0)).flatten();
+                top.map_or(1.0, |top| if median > 0.0 { past.to_load(top) / median } else { 1.0 })
+            }
+            Some(Effect::Holiday | Effect::Exclude) | None => 1.0,
+        };
+        most = most.max(factor);
+    }
+    most
+}
+
 impl Fitted {
     /// Takes the sample of the next step, learns from the windows that end with it, and forecasts.
     pub fn observe(&mut self, at: Time, sample: Sample) {
@@ -51,8 +78,9 @@ impl Fitted {
             self.bank.refloor(moved);
             self.windows.iter_mut().for_each(Window::forget_pending);
         }
-        let z = self.past.z(0).unwrap_or(0.0);
-        self.bank.learn(z, self.past.now_valid(), slot);
+        let declared = self.level(at, sample);
+        self.bank.learn(&self.past, slot, declared);
+        self.screen();
         let newest = self.past.newest_top();
         if let Some(start) = newest
             && self.past.is_clean(start)
@@ -71,10 +99,23 @@ impl Fitted {
             let ahead = Ahead::new(&mut self.calendar, from, origin + window.horizon());
             let drafted = self.bank.points(&self.past, &now, &ahead, window.nowcast(), self.slots);
             forecast.values = window.forecast(&self.past, origin, &ahead, drafted);
+            let times = factor(&mut self.calendar, &self.past, &ahead, from, &self.task, forecast.values[0]);
+            forecast.values.iter_mut().for_each(|v| *v = (*v * times).min(f64::MAX / 1e10));
         }
         self.forecast.origin = at;
         let cold = self.past.valid_seen() < self.task.step.cover(super::COLD_START);
         self.forecast.abstains = if cold { Some(Abstention::ColdStart) } else { self.gate() };
+    }
+
+    /// The level that a sample of a declared occasion shows, in log space: it is no lesson of the season, but it does say
+    /// where the load is today. None: it says nothing, or it is an ordinary sample.
+    fn level(&mut self, at: Time, sample: Sample) -> Option<f32> {
+        let Sample::Event(load) = sample else { return None };
+        match self.calendar.occasion(at)?.effect {
+            Effect::Holiday => Some(self.past.to_z(load)),
+            Effect::Times(times) if times > 0.0 => Some(self.past.to_z(load / times)),
+            Effect::Times(_) | Effect::Like(_) | Effect::Exclude => None,
+        }
     }
 
     /// Abstains while the last days' forecasts lost by more than 10 % to seasonal naive or to reacting, on average over the

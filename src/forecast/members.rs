@@ -24,11 +24,13 @@ pub enum Spread {
     Flat,
     /// Their usual size over days, in load and not in log load.
     Additive,
+    /// None: the expert gives quantiles of its own.
+    Own,
 }
 
 /// All members. Every expert has a local spread; the steadier ones are also offered with others, since the right spread is as
 /// hard to know beforehand as the right point.
-pub const MEMBERS: [Member; 34] = {
+pub const MEMBERS: [Member; 37] = {
     use Expert::*;
     use Spread::*;
     const fn m(expert: Expert, spread: Spread) -> Member {
@@ -69,6 +71,9 @@ pub const MEMBERS: [Member; 34] = {
         m(SmoothWeek, Additive),
         m(Ridge, Additive),
         m(Persistence, Additive),
+        m(Decomposition, Local),
+        m(ScreenedRidge, Local),
+        m(TwoPart, Own),
     ]
 };
 
@@ -77,5 +82,7 @@ pub const K: usize = MEMBERS.len();
 
 /// The member that stands for seasonal naive with its own errors, the yardstick of the gate.
 pub const SEASONAL_NAIVE: usize = 30;
+/// The member whose quantiles are its own.
+pub const TWO_PART: usize = 36;
 /// The member that stands for reacting to the load of now.
 pub const REACTIVE: usize = 0;

@@ -13,6 +13,7 @@ mod experts;
 mod explain;
 mod fitted;
 mod flat;
+mod homework;
 mod members;
 mod past;
 mod residual;
@@ -23,9 +24,11 @@ pub use day_ahead::{DayAhead, SLOT, SLOTS, SlotAhead, day_ahead};
 pub use experts::Expert;
 pub use explain::{Explanation, HorizonExplanation, Weight};
 pub use fitted::{Fitted, fit};
+pub use homework::{Done, Homework};
 pub use members::{Member, Spread};
 pub use score::{Coverage, pinball};
 
+use crate::occasion::Occasion;
 use crate::units::{Step, Time};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +49,9 @@ pub struct Task {
     pub window: usize,
     /// IANA zone in which seasons live.
     pub time_zone: String,
+    /// Days and hours that are not like others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub occasions: Vec<Occasion>,
 }
 
 /// Quantiles of the largest load of one window.

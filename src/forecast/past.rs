@@ -140,6 +140,11 @@ impl Past {
         self.recent.get(back).copied()
     }
 
+    /// Whether a log value stands for no load at all: less than a millionth of the mean.
+    pub fn is_zero(&self, z: f32) -> bool {
+        self.to_load(z) <= 1e-6 * self.mean
+    }
+
     /// True if the newest sample was Valid.
     pub fn now_valid(&self) -> bool {
         self.recent_valid.front().copied().unwrap_or(false)

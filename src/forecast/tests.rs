@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 
 fn task(step_secs: u32, horizons: &[usize], window: usize) -> Task {
     let step = Step::from_secs(step_secs).unwrap();
-    Task { step, horizons: horizons.to_vec(), window, time_zone: "UTC".into() }
+    Task { step, horizons: horizons.to_vec(), window, time_zone: "UTC".into(), occasions: Vec::new() }
 }
 
 /// A daily wave with a spike at the same minute of every hour, and a little deterministic noise.
@@ -118,6 +118,65 @@ fn an_explanation_adds_up() {
     }
 }
 
+fn occasions(text: &str) -> Vec<crate::occasion::Occasion> {
+    crate::occasion::parse(text, None).unwrap()
+}
+
+/// 100 by night and at weekends, 200 in the office hours of working days. 1970-01-01 was a Thursday.
+fn office(i: usize) -> f64 {
+    let (hour, day) = (i % 288 / 12, (i / 288 + 3) % 7);
+    let noise = (i * 7919 % 101) as f64 / 50.0;
+    noise + if (8..18).contains(&hour) && day < 5 { 200.0 } else { 100.0 }
+}
+
+/// Forecast, an hour ahead, of 11:00 on the day after `days` days; what was judged with the occasions is learned from.
+fn noon(days: usize, text: &str, load: impl Fn(usize) -> f64) -> f64 {
+    let mut task = task(300, &[12], 1);
+    task.occasions = occasions(text);
+    let mut quality = crate::series::Quality::new(task.step, "UTC").with(&task.occasions);
+    let samples = (0..days * 288 + 10 * 12 + 1).map(|i| {
+        let at = Time::from_secs(0) + task.step.times(i);
+        quality.judge(at, Some(load(i)), Default::default()).0
+    });
+    let series = Series::of(Time::from_secs(0), task.step, samples.collect::<Vec<_>>());
+    fit(&series, &task).predict().windows[0].at(0.5)
+}
+
+#[test]
+fn a_declared_holiday_is_like_a_sunday_and_teaches_nothing_of_ordinary_days() {
+    // day 11 is Monday 12 January, day 12 the Tuesday after
+    let none = "1980-01-01 holiday";
+    let holiday = "1970-01-12 holiday king's day";
+    let quiet = |i: usize| if i / 288 == 11 { 100.0 + office(i) % 2.0 } else { office(i) };
+    let monday = noon(11, holiday, quiet);
+    assert!(monday < 125.0, "declared: {monday}");
+    let (with, without) = (noon(12, holiday, quiet), noon(12, none, office));
+    assert!((with / without - 1.0).abs() < 0.05, "the day after: {with}, without a holiday {without}");
+}
+
+#[test]
+fn a_declared_factor_and_a_declared_example_hold_for_their_hours() {
+    let usual = noon(8, "1980-01-01 x2", office);
+    let triple = noon(8, "1970-01-09T10:30/1970-01-09T12:00 x3 launch", office);
+    assert!((triple / usual - 3.0).abs() < 0.01, "{usual} {triple}");
+    assert_eq!(noon(8, "1970-01-09T12:00/1970-01-09T13:00 x3", office), usual, "not before and not after");
+    // like the day on which the load was 500 at 11:00
+    let peak =
+        |i: usize| if i / 288 == 5 && (120..150).contains(&(i % 288)) { 500.0 + office(i) % 5.0 } else { office(i) };
+    let like = noon(8, "1970-01-06T10:00/1970-01-06T13:00 exclude; 1970-01-09 like=1970-01-07", office);
+    assert!((like / usual - 1.0).abs() < 0.1, "{like}");
+    let like = noon(8, "1970-01-09 like=1970-01-06", peak);
+    assert!(like > 450.0, "{like}");
+}
+
+#[test]
+fn an_excluded_load_test_is_not_expected_tomorrow() {
+    let test = |i: usize| if i / 288 == 7 && (120..150).contains(&(i % 288)) { 2000.0 } else { office(i) };
+    let usual = noon(8, "1980-01-01 x2", office);
+    let excluded = noon(8, "1970-01-08T10:00/1970-01-08T12:30 exclude", test);
+    assert!((excluded / usual - 1.0).abs() < 0.05, "{excluded} {usual}");
+}
+
 fn sample() -> impl Strategy<Value = Sample> {
     prop_oneof![
         4 => (0.0..1e3f64).prop_map(Sample::Valid),
@@ -142,7 +201,7 @@ proptest! {
         let mut horizons: Vec<usize> = [180, 900, 3600].map(|s| step.cover(std::time::Duration::from_secs(s))).to_vec();
         horizons.dedup();
         let window = step.cover(std::time::Duration::from_secs(300));
-        let task = Task { step, horizons, window, time_zone: "Europe/Berlin".into() };
+        let task = Task { step, horizons, window, time_zone: "Europe/Berlin".into(), occasions: Vec::new() };
         let forecasts = walk(&task, &samples);
         prop_assert!(forecasts.iter().all(honest));
         prop_assert_eq!(forecasts, walk(&task, &samples));

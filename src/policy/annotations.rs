@@ -2,6 +2,7 @@
 
 use super::{Hold, Mode, Window, schedule};
 use crate::error::{Problem, did_you_mean};
+use crate::occasion::{self, Effect, Occasion};
 use crate::units::{LeadTime, MAX_REPLICAS, Quantity, Replicas, Time, duration, parse_duration, parse_share};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -128,6 +129,27 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "0 8 * * 1-5 10h Europe/Berlin min=10 max=40",
     ),
     user(
+        "exclude",
+        "entries, separated by `;` or line breaks: `<date or time>[/<date or time>] [IANA zone] [every=day|week|month|year] [name]`",
+        "none",
+        "Hours whose load is no lesson: load tests, migrations, outages. They are shown and reacted to, and never learned from. On the workload's wall clock unless a zone is named; an end that is a date is meant as a whole day.",
+        "2026-11-27T22:00/2026-11-28T02:00 load test",
+    ),
+    user(
+        "events",
+        "the same entries, each with its effect: `x3`, `like=DATE`, `holiday` or `exclude`",
+        "none",
+        "Hours with a known effect. `x3`: three times the usual load. `like=2026-11-13`: like that date, while its samples are remembered (two weeks). `holiday`: like a Sunday. None of them is learned from as an ordinary day.",
+        "2026-11-27T18:00/2026-11-27T23:00 x3 every=year sale",
+    ),
+    user(
+        "calendars",
+        "names of calendars of the config, separated by commas, or `none`",
+        "all of the config",
+        "Whose holidays and events count for this workload.",
+        "germany,shop",
+    ),
+    user(
         "hold",
         "`<replicas> until <time>`, the time in RFC 3339",
         "nothing is held",
@@ -167,6 +189,12 @@ pub struct Annotations {
     pub time_zone: Option<String>,
     /// `schedule`; empty where it isn't given.
     pub schedule: Vec<Window>,
+    /// `exclude`; empty where it isn't given.
+    pub exclude: Vec<Occasion>,
+    /// `events`; empty where it isn't given.
+    pub events: Vec<Occasion>,
+    /// `calendars`. None: all.
+    pub calendars: Option<Vec<String>>,
     /// `hold`.
     pub hold: Option<Hold>,
 }
@@ -206,6 +234,21 @@ impl Annotations {
             schedule: reader
                 .value("schedule", |text| schedule::parse(text).map_err(|errors| errors.join(", and ")))
                 .unwrap_or_default(),
+            exclude: reader
+                .value("exclude", |text| {
+                    let read = occasion::parse(text, Some(Effect::Exclude)).map_err(|errors| errors.join(", and "))?;
+                    let only = read.iter().all(|o| o.effect == Effect::Exclude);
+                    if only { Ok(read) } else { Err("entries without another effect: those belong in events".into()) }
+                })
+                .unwrap_or_default(),
+            events: reader
+                .value("events", |text| occasion::parse(text, None).map_err(|errors| errors.join(", and ")))
+                .unwrap_or_default(),
+            calendars: reader.value("calendars", |text| match text {
+                "none" => Ok(Vec::new()),
+                "" => Err("names of calendars, or none".into()),
+                names => Ok(names.split(',').map(|n| n.trim().to_string()).collect()),
+            }),
             hold: reader.value("hold", hold),
         };
         if let (Some(min), Some(max)) = (annotations.min_replicas, annotations.max_replicas)

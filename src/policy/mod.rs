@@ -19,6 +19,7 @@ pub use view::{
 
 pub use crate::config::Mode;
 
+use crate::occasion::Occasion;
 use crate::units::{LeadTime, Replicas, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -107,6 +108,9 @@ pub struct Policy {
     /// Windows with bounds of their own; see [`schedule::floor`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Window>,
+    /// Days and hours that are not like others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub occasions: Vec<Occasion>,
     /// What an operator holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,

@@ -8,6 +8,7 @@ use super::annotations::{Annotations, PREFIX, own_floor};
 use super::{AutoscalerView, Mode, Policy, WorkloadKind, WorkloadView};
 use crate::config::Config;
 use crate::error::Problem;
+use crate::occasion::{OCCASIONS_MAX, Occasion};
 use crate::units::{MAX_REPLICAS, Replicas};
 use std::fmt;
 
@@ -81,6 +82,7 @@ impl<'a> Resolver<'a> {
             self.note(self.annotation("hold"), text);
         }
         let (annotations, defaults) = (self.annotations, &self.config.workloads);
+        let occasions = self.occasions();
         let policy = Policy {
             mode,
             metrics,
@@ -90,11 +92,32 @@ impl<'a> Resolver<'a> {
             unserved_budget: annotations.unserved_budget.unwrap_or(defaults.unserved_budget),
             time_zone: annotations.time_zone.clone().unwrap_or_else(|| defaults.time_zone.clone()),
             schedules: annotations.schedule.clone(),
+            occasions,
             hold: annotations.hold,
             staffing: None,
             pods_per_second: Some(f64::from(defaults.pods_per_second)),
         };
         Ok(Resolved { policy, lead_time_given: annotations.lead_time.is_some(), notes: self.notes })
+    }
+
+    /// The workload's own occasions, and those of the calendars it keeps: all, or those it names.
+    fn occasions(&mut self) -> Vec<Occasion> {
+        let own = self.annotations.exclude.iter().chain(&self.annotations.events).cloned();
+        let kept = |name: &str| self.annotations.calendars.as_ref().is_none_or(|names| names.iter().any(|n| n == name));
+        let shared =
+            self.config.calendars.iter().filter(|(name, _)| kept(name)).flat_map(|(_, all)| all.iter().cloned());
+        let mut occasions: Vec<Occasion> = shared.chain(own).collect();
+        if occasions.len() > OCCASIONS_MAX {
+            let text = format!("{} occasions, of which the last {OCCASIONS_MAX} are kept", occasions.len());
+            occasions.drain(..occasions.len() - OCCASIONS_MAX);
+            self.note(self.annotation("calendars"), text);
+        }
+        let unknown = self.annotations.calendars.iter().flatten().find(|n| !self.config.calendars.contains_key(*n));
+        if let Some(name) = unknown {
+            let text = format!("the config has no calendar {name}");
+            self.note(self.annotation("calendars"), text);
+        }
+        occasions
     }
 
     fn note(&mut self, at: impl Into<String>, text: impl Into<String>) {

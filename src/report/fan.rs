@@ -142,7 +142,13 @@ mod tests {
 
     #[test]
     fn a_fan_in_three_forms() {
-        let task = Task { step: Step::MINUTE, horizons: vec![1, 60], window: 5, time_zone: "UTC".into() };
+        let task = Task {
+            step: Step::MINUTE,
+            horizons: vec![1, 60],
+            window: 5,
+            time_zone: "UTC".into(),
+            occasions: Vec::new(),
+        };
         let samples = (0..300).map(|i| Sample::Valid(50.0 + f64::from(i % 7)));
         let fitted = fit(&Series::of(Time::from_secs(0), Step::MINUTE, samples), &task);
         let (forecast, explanation) = (fitted.predict(), fitted.explain());

@@ -1,5 +1,6 @@
 //! Local civil time, in which seasons live.
 
+use crate::occasion::{Effect, Occasion};
 use crate::units::{Step, Time};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
@@ -7,6 +8,16 @@ use std::sync::Arc;
 const DAY: i64 = 86_400;
 /// Zone changes remembered at once: those of about 100 days.
 const CHANGES: usize = 8;
+/// Stretches of occasions remembered at once.
+const SPANS: usize = 2048;
+
+fn rank(effect: Effect) -> u8 {
+    match effect {
+        Effect::Exclude => 2,
+        Effect::Times(_) | Effect::Like(_) => 1,
+        Effect::Holiday => 0,
+    }
+}
 
 /// The local calendar of one zone. Keeps the zone's offset changes of the days around the last instant asked for, so that
 /// a question costs nanoseconds.
@@ -17,8 +28,11 @@ pub struct Calendar {
     /// Offset changes, rising: (first UTC second, seconds east of UTC).
     changes: Vec<(i64, i64)>,
     known: (i64, i64),
-    /// Local days since 1970, rising.
-    holidays: Arc<[i64]>,
+    occasions: Arc<[Occasion]>,
+    /// What the occasions around the last instant asked for are: first second, end, number.
+    spans: Vec<(i64, i64, usize)>,
+    /// Local days since 1970 that are public holidays, rising.
+    holidays: Vec<i64>,
 }
 
 /// Where an instant lies in the local day and week.
@@ -44,15 +58,32 @@ impl Calendar {
     /// The calendar of an IANA zone; UTC if the name is unknown (the policy refuses such names, with a message).
     pub fn new(zone: &str, step: Step) -> Self {
         let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-        Calendar { zone, step: i64::from(step.secs()), changes: Vec::new(), known: (0, -1), holidays: Arc::default() }
+        Calendar {
+            zone,
+            step: i64::from(step.secs()),
+            changes: Vec::new(),
+            known: (0, -1),
+            occasions: Arc::default(),
+            spans: Vec::new(),
+            holidays: Vec::new(),
+        }
     }
 
-    /// The same with public holidays, given as local days since 1970-01-01.
-    pub fn observing(mut self, holidays: impl IntoIterator<Item = i64>) -> Self {
-        let mut days: Vec<i64> = holidays.into_iter().collect();
-        days.sort_unstable();
-        self.holidays = days.into();
+    /// The same with occasions.
+    pub fn with(mut self, occasions: &[Occasion]) -> Self {
+        self.occasions = occasions.into();
+        self.known = (0, -1);
         self
+    }
+
+    /// The occasion that holds at an instant: one that excludes before one with a known effect before a holiday; of equals
+    /// the one that was declared last.
+    pub fn occasion(&mut self, at: Time) -> Option<&Occasion> {
+        let secs = at.secs();
+        self.know(secs);
+        let here = self.spans.iter().filter(|(from, until, _)| (*from..*until).contains(&secs));
+        let occasions = here.filter_map(|(_, _, number)| self.occasions.get(*number).map(|o| (number, o)));
+        occasions.max_by_key(|(number, o)| (rank(o.effect), *number)).map(|(_, o)| o)
     }
 
     /// Slots in a day.
@@ -62,13 +93,14 @@ impl Calendar {
 
     /// Seconds east of UTC at `secs` since the epoch.
     pub fn offset(&mut self, secs: i64) -> i64 {
-        if secs < self.known.0 || secs >= self.known.1 {
-            self.learn(secs);
-        }
+        self.know(secs);
         self.changes.iter().rev().find(|(from, _)| *from <= secs).map_or(0, |(_, offset)| *offset)
     }
 
-    fn learn(&mut self, secs: i64) {
+    fn know(&mut self, secs: i64) {
+        if secs >= self.known.0 && secs < self.known.1 {
+            return;
+        }
         let (from, until) = (secs - 60 * DAY, secs + 40 * DAY);
         let start = Time::from_secs(from).timestamp();
         let offset = i64::from(self.zone.to_offset(start).seconds());
@@ -78,7 +110,22 @@ impl Calendar {
         self.changes.extend(
             later.map(|(at, offset)| (at.as_second(), i64::from(offset.seconds()))).take_while(|(at, _)| *at < until),
         );
+        let (first, last) = (Time::from_secs(from), Time::from_secs(until));
+        self.spans = Vec::new();
+        for (number, occasion) in self.occasions.iter().enumerate() {
+            let spans = occasion.spans(first, last, &self.zone);
+            self.spans.extend(spans.into_iter().take(SPANS).map(|(a, b)| (a.secs(), b.secs(), number)));
+        }
+        self.spans.truncate(SPANS);
+        let date = |at: Time| self.zone.to_datetime(at.timestamp()).date();
+        self.holidays = self.occasions.iter().flat_map(|o| o.days(date(first), date(last))).collect();
+        self.holidays.sort_unstable();
         self.known = (from, until);
+    }
+
+    /// The local day of an instant, as days since 1970-01-01.
+    pub fn day(&mut self, at: Time) -> i64 {
+        (at.secs() + self.offset(at.secs())).div_euclid(DAY)
     }
 
     /// The slot of an instant.
@@ -172,6 +219,23 @@ mod tests {
                 assert_eq!(autumn.values().filter(|n| **n == 2).count() as i64 * 60, shift, "{zone}: repeated");
             }
         }
+    }
+
+    #[test]
+    fn holidays_are_days_of_rest_and_occasions_hold_on_the_wall_clock() {
+        let text = "2020-12-25 every=year holiday; 2021-12-25T20:00/2021-12-25T22:00 x2; 2021-12-25T21:00/2021-12-25T21:30 exclude";
+        let mut calendar =
+            Calendar::new("Europe/Berlin", Step::MINUTE).with(&crate::occasion::parse(text, None).unwrap());
+        let at = |text: &str| Time::parse(text).unwrap();
+        let eve = calendar.slot(at("2021-12-24T22:59:00Z"));
+        assert!(!eve.rest() && eve.weekday == 4, "the Friday before, until midnight in Berlin");
+        assert!(calendar.slot(at("2021-12-24T23:00:00Z")).rest());
+        let mut effect = |text: &str| calendar.occasion(at(text)).map(|o| o.effect);
+        assert_eq!(effect("2021-12-24T22:59:59Z"), None);
+        assert_eq!(effect("2021-12-25T18:59:00Z"), Some(Effect::Holiday));
+        assert_eq!(effect("2021-12-25T19:00:00Z"), Some(Effect::Times(2.0)));
+        assert_eq!(effect("2021-12-25T20:00:00Z"), Some(Effect::Exclude));
+        assert_eq!(effect("2023-12-25T12:00:00Z"), Some(Effect::Holiday), "the next years, too");
     }
 
     #[test]

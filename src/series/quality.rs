@@ -4,6 +4,7 @@
 //! to the load of now still sees every measured value ([`Sample::measured`]), except suspects.
 
 use super::{Calendar, Sample};
+use crate::occasion::Occasion;
 use crate::units::{Step, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -86,6 +87,12 @@ impl Quality {
         }
     }
 
+    /// The same, with occasions: what is measured during one teaches nothing of ordinary days.
+    pub fn with(mut self, occasions: &[Occasion]) -> Self {
+        self.calendar = self.calendar.with(occasions);
+        self
+    }
+
     /// Judges the measurement of the next step: `None` where nothing was measured.
     pub fn judge(&mut self, at: Time, value: Option<f64>, evidence: Evidence) -> (Sample, Option<Doubt>) {
         let Some(value) = value else { return (Sample::Missing, None) };
@@ -104,7 +111,7 @@ impl Quality {
     }
 
     fn doubt(&mut self, at: Time, value: f64, evidence: Evidence) -> Option<Doubt> {
-        if evidence.excluded {
+        if evidence.excluded || self.calendar.occasion(at).is_some() {
             return Some(Doubt::Excluded);
         }
         if evidence.unhealthy {
@@ -270,6 +277,21 @@ mod tests {
     #[test]
     fn a_flash_crowd_is_real() {
         assert!(after_three_days(&[350.0, 420.0, 500.0, 480.0]).iter().all(|j| j.1.is_none()));
+    }
+
+    #[test]
+    fn what_is_declared_is_an_event() {
+        let occasions = crate::occasion::parse(
+            "1970-01-02T00:00/1970-01-02T02:00 load test",
+            Some(crate::occasion::Effect::Exclude),
+        );
+        let mut quality = Quality::new(Step::MINUTE, "UTC").with(&occasions.unwrap());
+        for minute in 0..2000i64 {
+            let load = 7.0 + (minute % 5) as f64;
+            let (sample, _) = quality.judge(Time::from_secs(60 * minute), Some(load), NONE);
+            let inside = (1440..1560).contains(&minute);
+            assert_eq!(sample, if inside { Sample::Event(load) } else { Sample::Valid(load) }, "minute {minute}");
+        }
     }
 
     #[test]

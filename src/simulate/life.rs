@@ -138,6 +138,7 @@ impl Life {
                     unserved_budget: 0.001,
                     time_zone: "UTC".into(),
                     schedules: Vec::new(),
+                    occasions: Vec::new(),
                     hold: None,
                     staffing: None,
                     pods_per_second: None,

@@ -58,6 +58,7 @@ impl Operator {
             unserved_budget: opt_in.unserved_budget,
             time_zone: opt_in.time_zone.clone(),
             schedules: Vec::new(),
+            occasions: Vec::new(),
             hold: None,
             staffing: None,
             pods_per_second: None,

@@ -96,7 +96,13 @@ impl MetricMemory {
         let step = history.step();
         let lead = step.cover(policy.lead_time.0).min(MAX_LEAD);
         let window = step.cover(COMMITMENT);
-        let task = Task { step, horizons: horizons(step, lead, policy), window, time_zone: policy.time_zone.clone() };
+        let task = Task {
+            step,
+            horizons: horizons(step, lead, policy),
+            window,
+            time_zone: policy.time_zone.clone(),
+            occasions: policy.occasions.clone(),
+        };
         let plan_task = PlanTask {
             step,
             lead,
@@ -109,7 +115,7 @@ impl MetricMemory {
             series: Series::new(history.at(0), step, looked_at(step)),
             taken: 0,
             newest: None,
-            quality: Quality::new(step, &policy.time_zone),
+            quality: Quality::new(step, &policy.time_zone).with(&policy.occasions),
             forecaster: fit(&Series::new(history.at(0), step, 1), &task),
             planner: Planner::new(plan_task),
             lead,

@@ -21,6 +21,7 @@ fn policy(metrics: usize) -> Policy {
         unserved_budget: 0.001,
         time_zone: "UTC".into(),
         schedules: vec![],
+        occasions: Vec::new(),
         hold: None,
         staffing: None,
         pods_per_second: None,

@@ -19,6 +19,8 @@ pub struct Levels {
     pub top: f32,
     /// Steps in an hour.
     pub hour_steps: usize,
+    /// The newest step was one of a declared occasion.
+    pub declared: bool,
     rates: [f32; 5],
     count: f32,
 }
@@ -36,11 +38,18 @@ impl Levels {
             hour_steps: step.cover(std::time::Duration::from_secs(3600)),
             rates: [rate(1.0), rate(10.0), rate(40.0), rate(3.5 * 1440.0), rate(3.0)],
             count: 0.0,
+            declared: false,
         }
     }
 
-    /// The next step.
-    pub fn learn(&mut self, z: f32, valid: bool) {
+    /// The next step; the week takes no `declared` one.
+    pub fn learn(&mut self, z: f32, valid: bool, declared: bool) {
+        self.declared = declared;
+        if declared {
+            for (level, rate) in [(&mut self.quick, 0), (&mut self.slow, 1), (&mut self.hour, 2), (&mut self.top, 4)] {
+                *level += self.rates[rate] * (z - *level);
+            }
+        }
         if !valid {
             return;
         }
@@ -62,5 +71,22 @@ impl Levels {
         for level in [&mut self.quick, &mut self.slow, &mut self.hour, &mut self.week, &mut self.top] {
             *level = moved.carry(*level);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_level_is_followed_by_what_forgets_and_not_by_the_week() {
+        let mut levels = Levels::new(Step::MINUTE);
+        (0..5000).for_each(|_| levels.learn(1.0, true, false));
+        levels.learn(3.0, false, true);
+        assert!((levels.quick - 2.0).abs() < 1e-6, "half of the way in a minute: {}", levels.quick);
+        (0..600).for_each(|_| levels.learn(3.0, false, true));
+        assert!(levels.hour > 2.9 && levels.week < 1.001, "{levels:?}");
+        levels.learn(9.0, false, false);
+        assert!(levels.quick < 3.1, "what is neither Valid nor declared says nothing");
     }
 }

@@ -38,10 +38,42 @@ impl<const N: usize> Gram<N> {
     /// Minimises the discounted squared error + `ridge` newest-row weights x squared coefficients. None if the matrix is
     /// not positive definite.
     pub fn solve(&self, ridge: f64) -> Option<[f32; N]> {
+        self.solve_kept(ridge, &[true; N])
+    }
+
+    /// The same with the features that are kept only; the others' coefficients are 0.
+    pub fn solve_kept(&self, ridge: f64, kept: &[bool; N]) -> Option<[f32; N]> {
+        let (l, mut x) = self.cholesky(ridge * self.weight, kept)?;
+        for i in (0..N).rev() {
+            for k in i + 1..N {
+                x[i] -= l[row(k) + i] * x[k];
+            }
+            x[i] /= l[row(i) + i];
+        }
+        let mut out = [0.0; N];
+        for (out, x) in out.iter_mut().zip(&x) {
+            *out = *x as f32;
+        }
+        out.iter().all(|v| v.is_finite()).then_some(out)
+    }
+
+    /// The lower triangular factor L of the Gram matrix, which is given `ridge` newest-row weights on its diagonal, and
+    /// L⁻¹ times the right-hand side. None if it is not positive definite.
+    pub fn factor(&self, ridge: f64) -> Option<(impl Fn(usize, usize) -> f64, Vec<f64>)> {
+        let (l, right) = self.cholesky(ridge * self.weight, &[true; N])?;
+        Some((move |i: usize, k: usize| l[row(i) + k], right))
+    }
+
+    fn cholesky(&self, ridge: f64, kept: &[bool; N]) -> Option<(Vec<f64>, Vec<f64>)> {
         let mut l: Vec<f64> = self.gram.iter().map(|v| f64::from(*v)).collect();
-        let row = |i: usize| i * (i + 1) / 2;
+        let mut right: Vec<f64> = self.right.iter().map(|v| f64::from(*v)).collect();
         for i in 0..N {
-            l[row(i) + i] += ridge * self.weight;
+            l[row(i) + i] += ridge;
+            if !kept[i] {
+                l[row(i)..row(i) + i].fill(0.0);
+                (i + 1..N).for_each(|k| l[row(k) + i] = 0.0);
+                (l[row(i) + i], right[i]) = (1.0, 0.0);
+            }
         }
         for i in 0..N {
             for j in 0..=i {
@@ -56,24 +88,13 @@ impl<const N: usize> Gram<N> {
                 }
             }
         }
-        let mut x: Vec<f64> = self.right.iter().map(|v| f64::from(*v)).collect();
         for i in 0..N {
             for k in 0..i {
-                x[i] -= l[row(i) + k] * x[k];
+                right[i] -= l[row(i) + k] * right[k];
             }
-            x[i] /= l[row(i) + i];
+            right[i] /= l[row(i) + i];
         }
-        for i in (0..N).rev() {
-            for k in i + 1..N {
-                x[i] -= l[row(k) + i] * x[k];
-            }
-            x[i] /= l[row(i) + i];
-        }
-        let mut out = [0.0; N];
-        for (out, x) in out.iter_mut().zip(&x) {
-            *out = *x as f32;
-        }
-        out.iter().all(|v| v.is_finite()).then_some(out)
+        Some((l, right))
     }
 }
 
@@ -91,6 +112,11 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
+/// Where row `i` of a lower triangle begins.
+fn row(i: usize) -> usize {
+    i * (i + 1) / 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +131,20 @@ mod tests {
         }
         let b = gram.solve(1.0).unwrap();
         assert!((b[0] - 30.0 / 26.0).abs() < 1e-6 && (b[1] - 19.0 / 26.0).abs() < 1e-6, "{b:?}");
+    }
+
+    #[test]
+    fn a_feature_that_is_not_kept_is_as_if_it_were_not_there() {
+        let (mut two, mut one) = (Gram::<2>::new(50.0), Gram::<1>::new(50.0));
+        for i in 0..40 {
+            let (a, b) = ((i % 5) as f32, (i % 3) as f32);
+            two.add(&[a, b], 2.0 * a - b);
+            one.add(&[a], 2.0 * a - b);
+        }
+        let (kept, alone) = (two.solve_kept(0.5, &[true, false]).unwrap(), one.solve(0.5).unwrap());
+        assert!((kept[0] - alone[0]).abs() < 1e-6 && kept[1] == 0.0, "{kept:?} {alone:?}");
+        let (factor, _) = two.factor(0.0).unwrap();
+        assert!((factor(1, 0) * factor(0, 0) - f64::from(two.gram[1])).abs() < 1e-3, "L L' is the Gram matrix");
     }
 
     #[test]

@@ -3,16 +3,23 @@
 //! No single one is good everywhere; `combine` finds out which to believe, per workload, horizon and quantile. An expert
 //! that has nothing to say answers NaN and sleeps; one that errs is benched by the caller.
 
+mod decomposition;
 mod holt_winters;
 mod level;
 mod linear;
 mod phase;
 mod ridge;
+mod screen;
 mod seasonal;
+mod two_part;
 
+pub use decomposition::{Decomposition, Homework as Fit, Path};
 pub use holt_winters::HoltWinters;
 pub use level::Levels;
+pub use linear::Gram;
 pub use ridge::{FEATURES, Ridge};
+pub use screen::keep;
+pub use two_part::{Idle, Rest, TwoPart};
 
 use super::past::{Past, Refloor};
 use super::residual::When;
@@ -67,11 +74,22 @@ pub enum Expert {
     WeekMaximum,
     /// The load of the last days, whatever the time: protects spiky workloads.
     Unconditional,
+    /// MSTL and a damped trend, shifted to the level of now.
+    Decomposition,
+    /// Ridge regression on the features that an elastic net keeps.
+    ScreenedRidge,
+    /// Intermittent load: whether there is any, and how much.
+    TwoPart,
 }
 
 impl Expert {
+    /// It repeats what others say with other means: measured, its early mistakes cost more than it gives.
+    pub fn joins_late(self) -> bool {
+        matches!(self, Expert::Decomposition | Expert::ScreenedRidge)
+    }
+
     /// All, in the order of their numbers.
-    pub const ALL: [Expert; 20] = [
+    pub const ALL: [Expert; 23] = [
         Expert::Persistence,
         Expert::SlowPersistence,
         Expert::RecentMaximum,
@@ -92,6 +110,9 @@ impl Expert {
         Expert::ThreeDayMaximum,
         Expert::WeekMaximum,
         Expert::Unconditional,
+        Expert::Decomposition,
+        Expert::ScreenedRidge,
+        Expert::TwoPart,
     ];
 }
 
@@ -112,6 +133,8 @@ pub struct Ahead {
     pub when: When,
     /// Steps back to the same local time 1, 2, ... days before.
     pub lags: [usize; PROFILE_DAYS],
+    /// Days back to the newest day of the same kind: 7, or on a holiday those to the last Sunday.
+    pub alike: usize,
 }
 
 impl Ahead {
@@ -124,7 +147,8 @@ impl Ahead {
         for (i, lag) in lags.iter_mut().enumerate() {
             *lag = calendar.lag(at, i + 1);
         }
-        Ahead { start, slot, when: When { day, hour }, lags }
+        let alike = if slot.holiday { usize::from(slot.weekday) + 1 } else { 7 };
+        Ahead { start, slot, when: When { day, hour }, lags, alike }
     }
 
     /// The largest load of the same window `days` days before, from 1, moved by `shift` steps.
@@ -145,6 +169,8 @@ pub struct Draft {
     pub base: f32,
     /// For [`Nowcast::learn`]: distance from usual now, usual then, yesterday's change, level now.
     pub gaps: [f32; 4],
+    /// For intermittent load.
+    pub idle: Option<Idle>,
 }
 
 /// The experts of one workload that learn step by step, whatever the horizon.
@@ -153,6 +179,8 @@ pub struct Bank {
     levels: Levels,
     slow: HoltWinters,
     quick: HoltWinters,
+    rest: Rest,
+    decomposition: Decomposition,
 }
 
 /// What all horizons share at one origin.
@@ -171,6 +199,8 @@ impl Bank {
             levels: Levels::new(step),
             slow: HoltWinters::new(slots, step, 0.05, 0.2),
             quick: HoltWinters::new(slots, step, 0.3, 0.3),
+            rest: Rest::new(step.per_day(), step.secs()),
+            decomposition: Decomposition::new(step),
         }
     }
 
@@ -179,13 +209,22 @@ impl Bank {
         self.slow.point(slot)
     }
 
-    /// Learns the newest step. Only a Valid sample teaches.
-    pub fn learn(&mut self, z: f32, valid: bool, slot: usize) {
-        self.levels.learn(z, valid);
+    /// Learns the newest step. Only a Valid sample teaches; levels, which forget within minutes, follow `declared`, the
+    /// level of a declared occasion, too.
+    pub fn learn(&mut self, past: &Past, slot: usize, declared: Option<f32>) {
+        let (z, valid) = (past.z(0).unwrap_or(0.0), past.now_valid());
+        self.levels.learn(declared.unwrap_or(z), valid, declared.is_some());
         if valid {
             self.slow.learn(z, slot);
             self.quick.learn(z, slot);
+            self.rest.learn(if past.is_zero(z) { 0.0 } else { 1.0 });
         }
+        self.decomposition.advance(past);
+    }
+
+    /// The expert that learns off the tick.
+    pub fn decomposition(&mut self) -> &mut Decomposition {
+        &mut self.decomposition
     }
 
     /// Carries all levels over to a new floor.
@@ -193,11 +232,14 @@ impl Bank {
         self.levels.refloor(moved);
         self.slow.refloor(moved);
         self.quick.refloor(moved);
+        self.decomposition.forget();
     }
 
     /// What all horizons share.
     pub fn now(&mut self, past: &Past, ahead: Ahead) -> Now {
-        self.levels.learn_top(past.recent_top(past.window()));
+        if !self.levels.declared {
+            self.levels.learn_top(past.recent_top(past.window()));
+        }
         Now { profile: seasonal::profile(past, &ahead), ahead }
     }
 
@@ -219,7 +261,7 @@ impl Bank {
         set(Expert::HourMaximum, Some(past.recent_top(levels.hour_steps)));
         set(Expert::NaiveDay, ahead.before(past, 1, 0));
         set(Expert::SmoothDay, smooth_day);
-        set(Expert::SmoothWeek, seasonal::smooth(past, ahead, 7));
+        set(Expert::SmoothWeek, seasonal::smooth(past, ahead, ahead.alike));
         set(Expert::DayNowcast, day_change.map(|c| levels.top + phi.day * c));
         set(Expert::Profile, Some(profile));
         set(Expert::ProfileNowcast, Some(profile + phi.profile * (levels.top - now.profile)));
@@ -231,9 +273,12 @@ impl Bank {
         set(Expert::ThreeDayMaximum, seasonal::maximum(past, ahead, 3));
         set(Expert::WeekMaximum, seasonal::maximum(past, ahead, 7));
         set(Expert::Unconditional, Some(levels.week));
+        let path = |start: usize| self.decomposition.point(start);
+        let shift = path(now.ahead.start).map(|here| phi.profile * (levels.top - here));
+        set(Expert::Decomposition, path(ahead.start).zip(shift).map(|(then, shift)| then + shift));
         let (features, base) = ridge::features(past, now, ahead, levels, &p, profile);
         let gaps = [levels.top - now.profile, profile, day_change.unwrap_or(f32::NAN), levels.top];
-        Draft { points: p, features, base, gaps }
+        Draft { points: p, features, base, gaps, idle: self.rest.idle(ahead.when.day) }
     }
 }
 

@@ -15,6 +15,9 @@ pub const FEATURES: usize = 36;
 pub struct Ridge {
     gram: Gram<FEATURES>,
     coefficients: Option<[f32; FEATURES]>,
+    /// Coefficients of the features that were kept last.
+    screened: Option<[f32; FEATURES]>,
+    kept: Option<[bool; FEATURES]>,
     ridge: f64,
     rows: usize,
     refit: usize,
@@ -23,12 +26,36 @@ pub struct Ridge {
 impl Ridge {
     /// The weight of a row halves in `half_life` rows; refitted every `refit` rows, from the first `refit * 4` on.
     pub fn new(half_life: f64, ridge: f64, refit: usize) -> Self {
-        Ridge { gram: Gram::new(half_life), coefficients: None, ridge, rows: 0, refit: refit.max(1) }
+        Ridge {
+            gram: Gram::new(half_life),
+            coefficients: None,
+            screened: None,
+            kept: None,
+            ridge,
+            rows: 0,
+            refit: refit.max(1),
+        }
     }
 
     /// The point: NaN until fitted.
     pub fn point(&self, features: &[f32; FEATURES], base: f32) -> f32 {
-        self.coefficients.map_or(f32::NAN, |c| base + c.iter().zip(features).map(|(c, x)| c * x).sum::<f32>())
+        point(&self.coefficients, features, base)
+    }
+
+    /// The point from the features that were kept last: NaN until screened.
+    pub fn screened(&self, features: &[f32; FEATURES], base: f32) -> f32 {
+        point(&self.screened, features, base)
+    }
+
+    /// The statistics, to screen features by.
+    pub fn gram(&self) -> &Gram<FEATURES> {
+        &self.gram
+    }
+
+    /// From now on the screened point takes these features.
+    pub fn keep(&mut self, kept: Option<[bool; FEATURES]>) {
+        self.kept = kept;
+        self.screened = kept.and_then(|kept| self.gram.solve_kept(self.ridge, &kept));
     }
 
     /// Learns one elapsed window.
@@ -40,8 +67,13 @@ impl Ridge {
         self.rows += 1;
         if self.rows.is_multiple_of(self.refit) && self.rows >= 4 * self.refit {
             self.coefficients = self.gram.solve(self.ridge);
+            self.screened = self.kept.and_then(|kept| self.gram.solve_kept(self.ridge, &kept));
         }
     }
+}
+
+fn point(coefficients: &Option<[f32; FEATURES]>, features: &[f32; FEATURES], base: f32) -> f32 {
+    coefficients.map_or(f32::NAN, |c| base + c.iter().zip(features).map(|(c, x)| c * x).sum::<f32>())
 }
 
 /// The features of a window, and the level that they and the target are measured from.
@@ -62,7 +94,7 @@ pub fn features(
     let day = or(at(Expert::SmoothDay), usual);
     let week = or(at(Expert::SmoothWeek), day);
     let day_now = super::seasonal::smooth(past, &now.ahead, 1).unwrap_or(usual_now);
-    let week_now = super::seasonal::smooth(past, &now.ahead, 7).unwrap_or(day_now);
+    let week_now = super::seasonal::smooth(past, &now.ahead, now.ahead.alike).unwrap_or(day_now);
     let two = super::seasonal::smooth(past, ahead, 2).unwrap_or(day);
     let hour = or(at(Expert::HourPhase), base);
     let half = or(at(Expert::HalfHourPhase), base);

@@ -1,0 +1,155 @@
+use super::*;
+use jiff::civil::date;
+use proptest::prelude::*;
+
+fn utc() -> TimeZone {
+    TimeZone::UTC
+}
+
+fn at(text: &str) -> Time {
+    Time::parse(text).unwrap()
+}
+
+fn spans(occasion: &Occasion, from: &str, until: &str, zone: &str) -> Vec<(String, String)> {
+    let zone = TimeZone::get(zone).unwrap();
+    occasion.spans(at(from), at(until), &zone).iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+}
+
+#[test]
+fn texts_of_every_kind() {
+    let one = |text: &str| parse(text, Some(Effect::Exclude)).unwrap().pop().unwrap();
+    let day = one("2026-12-24 load test");
+    assert_eq!((day.length.as_hours(), day.effect, day.name.as_str()), (24, Effect::Exclude, "load test"));
+    assert_eq!(one("2026-12-24/2026-12-26").length.as_hours(), 72, "the last day is meant as a whole");
+    let evening = one("2026-11-27T18:00/2026-11-27T23:30 Europe/Berlin x3.5 every=year black friday");
+    assert_eq!((evening.length.as_mins(), evening.effect), (330, Effect::Times(3.5)));
+    assert_eq!((evening.zone.as_deref(), evening.name.as_str()), (Some("Europe/Berlin"), "black friday"));
+    assert_eq!(one("2026-11-27 like=2026-11-13").effect, Effect::Like(date(2026, 11, 13)));
+    assert_eq!(parse("2026-12-24 holiday\n2026-12-25 x0.2;", None).unwrap().len(), 2);
+}
+
+#[test]
+fn mistakes_say_what_was_expected() {
+    for (text, expected) in [
+        ("", "1 to 512 entries"),
+        ("tomorrow", "a local date or time"),
+        ("2026-12-24T18:00", "an end after the begin, as in"),
+        ("2026-12-24T18:00/2026-12-24T17:00", "an end after the begin"),
+        ("2026-01-01/2026-12-31", "by at most 62 days"),
+        ("2026-12-24", "an effect"),
+        ("2026-12-24 x1000", "a factor from 0 to 100"),
+        ("2026-12-24 holiday every=moon", "every=day"),
+        ("2026-12-24 like=2026-12-31", "before the begin"),
+        ("2026-12-24 holiday; 2026-13-01 holiday", "in entry 2"),
+    ] {
+        let errors = parse(text, None).unwrap_err().join(", ");
+        assert!(errors.contains(expected), "{text}: {errors}");
+    }
+}
+
+#[test]
+fn it_comes_again_on_the_wall_clock() {
+    let nightly = parse("2021-03-01T02:30/2021-03-01T03:30 every=day exclude", None).unwrap().pop().unwrap();
+    // Berlin's clocks skip 02:00 to 03:00 on 28 March: from 02:30 to 03:30 nothing is left of it but an instant
+    assert_eq!(
+        spans(&nightly, "2021-03-27T00:00:00Z", "2021-03-29T12:00:00Z", "Europe/Berlin"),
+        [
+            ("2021-03-27T01:30:00Z".into(), "2021-03-27T02:30:00Z".into()),
+            ("2021-03-29T00:30:00Z".into(), "2021-03-29T01:30:00Z".into()),
+        ]
+    );
+    let yearly = parse("2020-02-29 every=year holiday", None).unwrap().pop().unwrap();
+    let leap = spans(&yearly, "2020-01-01T00:00:00Z", "2029-01-01T00:00:00Z", "UTC");
+    assert_eq!(leap.iter().map(|s| &s.0[..4]).collect::<Vec<_>>(), ["2020", "2024", "2028"]);
+    let monthly = parse("2021-01-31 every=month exclude", None).unwrap().pop().unwrap();
+    assert_eq!(spans(&monthly, "2021-01-01T00:00:00Z", "2021-06-30T00:00:00Z", "UTC").len(), 3, "January, March, May");
+}
+
+#[test]
+fn holidays_are_local_days() {
+    let two = parse("2026-12-25/2026-12-26 every=year holiday", None).unwrap().pop().unwrap();
+    let day = since_1970(date(2027, 12, 25));
+    assert_eq!(two.days(date(2027, 12, 26), date(2027, 12, 31)), [day + 1]);
+    assert_eq!(two.days(date(2027, 1, 1), date(2027, 12, 31)), [day, day + 1]);
+    let sale = parse("2026-12-25 x2", None).unwrap().pop().unwrap();
+    assert!(sale.days(date(2026, 1, 1), date(2026, 12, 31)).is_empty());
+}
+
+const ICS: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//holidays//EN\r\n\
+BEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20261003\r\nDTEND;VALUE=DATE:20261004\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Tag der \r\n Deutschen Einheit\r\nEND:VEVENT\r\n\
+BEGIN:VEVENT\r\nUID:2\r\nDTSTART;TZID=Europe/Berlin:20261130T090000\r\nDURATION:PT2H30M\r\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE;COUNT=3\r\nEXDATE;TZID=Europe/Berlin:20261202T090000\r\nX-FORESCALE:x2.5\r\nSUMMARY:Webinar\r\nEND:VEVENT\r\n\
+BEGIN:VEVENT\r\nUID:3\r\nDTSTART:20261127T170000Z\r\nDTEND:20261127T190000Z\r\nSUMMARY:Launch\r\nEND:VEVENT\r\n\
+END:VCALENDAR\r\n";
+
+#[test]
+fn a_calendar_file() {
+    let read = calendar(ICS, Effect::Holiday).unwrap();
+    assert_eq!(read.len(), 3);
+    assert_eq!((read[0].effect, read[0].name.as_str()), (Effect::Holiday, "Tag der Deutschen Einheit"));
+    assert_eq!(read[0].days(date(2030, 1, 1), date(2030, 12, 31)), [since_1970(date(2030, 10, 3))]);
+    assert_eq!((read[1].effect, read[1].length.as_mins()), (Effect::Times(2.5), 150));
+    // Monday 30 November, (Wednesday 2 December is left out,) Monday 14 December: the third and last
+    assert_eq!(
+        spans(&read[1], "2026-11-01T00:00:00Z", "2027-03-01T00:00:00Z", "UTC")
+            .iter()
+            .map(|s| s.0.as_str())
+            .collect::<Vec<_>>(),
+        ["2026-11-30T08:00:00Z", "2026-12-14T08:00:00Z"]
+    );
+    assert_eq!(
+        spans(&read[2], "2026-11-01T00:00:00Z", "2027-03-01T00:00:00Z", "Asia/Tokyo"),
+        [("2026-11-27T17:00:00Z".into(), "2026-11-27T19:00:00Z".into())]
+    );
+}
+
+#[test]
+fn what_a_file_says_and_we_do_not_understand_is_refused_by_name() {
+    for (from, to, expected) in [
+        ("RRULE:FREQ=YEARLY", "RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH", "give the dates one by one in event \"Tag der"),
+        ("RRULE:FREQ=YEARLY", "RRULE:FREQ=HOURLY", "FREQ=DAILY, WEEKLY"),
+        ("DURATION:PT2H30M\r\n", "", "DTEND or DURATION in event \"Webinar\""),
+        ("Europe/Berlin:20261130", "W. Europe Standard Time:20261130", "an IANA zone"),
+        ("X-FORESCALE:x2.5", "X-FORESCALE:big", "X-FORESCALE with x1.5"),
+        ("UID:3", "UID:3\r\nRDATE:20270101T000000Z", "no RDATE"),
+    ] {
+        let errors = calendar(&ICS.replace(from, to), Effect::Holiday).unwrap_err().join("; ");
+        assert!(errors.contains(expected), "{to}: {errors}");
+    }
+    assert!(calendar("hello", Effect::Exclude).is_err());
+}
+
+#[test]
+fn what_is_written_to_a_log_comes_back() {
+    for occasion in calendar(ICS, Effect::Holiday).unwrap() {
+        let text = serde_json::to_string(&occasion).unwrap();
+        assert_eq!(serde_json::from_str::<Occasion>(&text).unwrap(), occasion, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_occasions_or_errors(text in "\\PC{0,80}", ics in "(BEGIN:VEVENT|DTSTART:2026[0-9]{4}|RRULE:[A-Z=;]{0,20}|[A-Z]{2,8}:[ -~]{0,12}|END:VEVENT|\r\n){0,20}") {
+        let _ = parse(&text, None);
+        let wrapped = format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{ics}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+        if let Ok(read) = calendar(&wrapped, Effect::Exclude) {
+            for occasion in read {
+                let _ = occasion.spans(Time::from_secs(0), Time::from_secs(8_000_000), &utc());
+            }
+        }
+    }
+
+    #[test]
+    fn spans_touch_what_was_asked_for(day in 0i64..20_000, hours in 1i64..400, unit in 0usize..4, from in 0i64..1_700_000_000, zone in 0usize..4) {
+        let unit = [Unit::Day, Unit::Week, Unit::Month, Unit::Year][unit];
+        let zone = TimeZone::get(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago"][zone]).unwrap();
+        let begin = date(1970, 1, 1).checked_add(jiff::Span::new().days(day)).unwrap().at(5, 30, 0, 0);
+        let occasion = Occasion {
+            begin, length: SignedDuration::from_hours(hours), zone: None,
+            recurrence: Some(Recurrence::each(unit)), effect: Effect::Exclude, name: String::new(),
+        };
+        let (from, until) = (Time::from_secs(from), Time::from_secs(from + 40 * 86_400));
+        for (a, b) in occasion.spans(from, until, &zone) {
+            prop_assert!(a < b && a < until && b > from);
+        }
+    }
+}
