@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Our name as a field manager, in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "forescale";
 /// Looks at an object that keeps changing, per call.
-const TRIES: usize = 4;
+pub(super) const TRIES: usize = 4;
 /// Longest time one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,8 +47,8 @@ pub type Decide<'a> = dyn Fn(&TargetView) -> Actions + Send + Sync + 'a;
 
 /// Carries out writes.
 pub struct Executor {
-    client: Client,
-    throttle: Throttle,
+    pub(super) client: Client,
+    pub(super) throttle: Throttle,
 }
 
 struct Look {
@@ -209,7 +209,7 @@ impl Executor {
     }
 
     /// Removes our entries from `managedFields`, so that the user's next server-side apply does not conflict with us.
-    async fn disown(&self, api: &Api<DynamicObject>, name: &str, call: Call) -> Result<(), WriteError> {
+    pub(super) async fn disown(&self, api: &Api<DynamicObject>, name: &str, call: Call) -> Result<(), WriteError> {
         let mut last = WriteError::Conflict(call.clone());
         for _ in 0..TRIES {
             let get = Call { verb: "get", ..call.clone() };
@@ -227,7 +227,7 @@ impl Executor {
         Err(last)
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         call: &Call,
         request: impl Future<Output = Result<T, kube::Error>>,
@@ -307,7 +307,7 @@ pub fn scaled_object_resource() -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"))
 }
 
-fn params() -> PatchParams {
+pub(super) fn params() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         field_validation: Some(ValidationDirective::Strict),

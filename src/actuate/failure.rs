@@ -3,6 +3,7 @@
 use super::LedgerError;
 use super::access::qualified;
 use crate::error::shorten;
+use crate::plan::guard::GuardLedgerError;
 use std::time::Duration;
 
 /// Waited after a 429 that does not say how long.
@@ -94,6 +95,9 @@ pub enum WriteError {
     /// Our ledger on the object cannot be read.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
+    /// Our ledger on a NodePool cannot be read.
+    #[error("{0}")]
+    Guards(#[from] GuardLedgerError),
 }
 
 impl WriteError {
@@ -136,7 +140,7 @@ impl WriteError {
             WriteError::Gone(_) => "gone",
             WriteError::Unreachable { .. } => "unreachable",
             WriteError::Unexpected { .. } => "unexpected",
-            WriteError::Ledger(_) => "ledger",
+            WriteError::Ledger(_) | WriteError::Guards(_) => "ledger",
         }
     }
 }

@@ -10,6 +10,8 @@ mod access;
 mod executor;
 #[cfg(feature = "daemon")]
 mod failure;
+#[cfg(feature = "daemon")]
+mod guard;
 mod ledger;
 #[cfg(feature = "daemon")]
 mod throttle;
@@ -22,6 +24,8 @@ pub use executor::{
 };
 #[cfg(feature = "daemon")]
 pub use failure::{Call, WriteError, chain};
+#[cfg(feature = "daemon")]
+pub use guard::{DecideGuard, node_pool_resource};
 pub use ledger::{LEDGER, Ledger, LedgerError};
 
 use crate::plan::{Plan, Reason};

@@ -78,6 +78,9 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
         }
         lines.extend(state.and_then(mixture));
     }
+    let own = w.workload.to_string();
+    let guards = statez.guards.iter().filter(|g| g.workloads.contains(&own));
+    lines.extend(guards.map(|g| format!("  {}", super::status::guard(g, statez.at))));
     lines.extend(w.notes.iter().map(|n| format!("  note: {n}")));
     lines.push(format!("  to change it: {}", advice(w)));
     lines
@@ -244,6 +247,7 @@ mod tests {
         let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, 100.0)]);
         let decision = tick(now, &policy, &inputs, &mut memory);
         Statez {
+            guards: Vec::new(),
             version: "1".into(),
             at: now + Duration::from_secs(5),
             mode: Mode::Act,

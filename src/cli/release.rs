@@ -1,5 +1,7 @@
 //! `forescale release`: put the user's own values back, straight through the API, daemon or not.
 
+mod guards;
+
 use super::cluster::{ClusterArgs, greet, runtime};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
@@ -33,10 +35,10 @@ pub struct Args {
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Every workload of the cluster
+    /// Every workload of the cluster, and every guard on NodePools and mark on nodes
     #[arg(long, conflicts_with_all = ["name", "namespace"])]
     all: bool,
-    /// Only floors whose time is over
+    /// Only floors, guards and marks whose time is over
     #[arg(long)]
     expired: bool,
     /// Say what would be done
@@ -81,7 +83,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
         .map(|s| s.workload().clone())
         .collect();
     drop(watches);
-    let executor = Executor::new(client, WRITES_PER_SECOND);
+    let executor = Executor::new(client.clone(), WRITES_PER_SECOND);
     let mut failures: Vec<String> = cluster.unreadable();
     for (workload, target, _) in &ledgers {
         match one(&executor, workload, target, args.dry_run).await {
@@ -92,7 +94,14 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
             eprintln!("{workload}: note: forescale.dev/mode is still act; a running daemon will raise it again");
         }
     }
-    if ledgers.is_empty() && failures.is_empty() {
+    let mut nothing = ledgers.is_empty();
+    if args.all {
+        let done = guards::release_guards(&client, &executor, args.expired, args.dry_run, now).await;
+        nothing = nothing && done.lines.is_empty();
+        done.lines.iter().for_each(|line| println!("{line}"));
+        failures.extend(done.failures);
+    }
+    if nothing && failures.is_empty() {
         println!("nothing to release");
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", failures.join("\n")))) }

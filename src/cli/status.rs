@@ -2,10 +2,11 @@
 
 use super::statez::DaemonArgs;
 use crate::config::Mode;
-use crate::daemon::{Statez, WorkloadState, reason_name};
+use crate::daemon::{GuardState, Statez, WorkloadState, reason_name};
 use crate::error::Failure;
 use crate::history::Spending;
 use crate::plan::SourceState;
+use crate::plan::guard::{GuardOutcome, Span};
 use crate::units::Time;
 use std::time::Duration;
 
@@ -114,12 +115,34 @@ fn notes(statez: &Statez) -> Vec<String> {
     }
     lines.extend(statez.watches.iter().map(|w| format!("Watch fails: {w}")));
     lines.extend(statez.problems.iter().cloned());
+    lines.extend(statez.guards.iter().map(|g| guard(g, statez.at)));
     lines.extend(statez.spending.iter().map(|(source, spending)| cost(source, spending)));
     lines.extend(statez.workloads.iter().flat_map(|w| {
         let stop = w.stopped.iter().map(|s| format!("{}: stopped by {s}", w.workload));
         w.problems.iter().cloned().chain(stop).chain(w.write_error.iter().map(|e| format!("{}: {e}", w.workload)))
     }));
     lines
+}
+
+/// A NodePool that is guarded, or would be, in one line.
+pub(super) fn guard(guard: &GuardState, now: Time) -> String {
+    let of = guard.workloads.join(", ");
+    let span = |s: &Span| if s.holds(now) { format!("until {}", s.to) } else { format!("from {} to {}", s.from, s.to) };
+    let spans = |all: &[Span]| all.iter().take(3).map(span).collect::<Vec<_>>().join(", ");
+    let head = match (&guard.problem, guard.outcome, guard.mode) {
+        (Some(problem), ..) => format!("not guarded: {problem}"),
+        (None, GuardOutcome::Contested, _) => format!(
+            "guards are taken away by somebody: {} nodes carry karpenter.sh/do-not-disrupt instead",
+            guard.marked_nodes
+        ),
+        (None, _, Mode::Observe) if guard.wanted.is_empty() => "no ramp ahead".into(),
+        (None, _, Mode::Observe) => format!("would be guarded {}", spans(&guard.wanted)),
+        (None, ..) if !guard.standing.is_empty() => format!("guarded {}", spans(&guard.standing)),
+        (None, ..) => format!("will be guarded {}", spans(&guard.wanted)),
+    };
+    let of = if of.is_empty() { of } else { format!(" (ramps of {of})") };
+    let waves: String = guard.waves.iter().map(|w| format!("; {w}")).collect();
+    format!("NodePool {}: {head}{of}{waves}", guard.pool)
 }
 
 /// What a source that is paid for costs.

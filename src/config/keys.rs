@@ -234,6 +234,18 @@ pub(super) const KEYS: &[Key] = &[
         "Name of the ConfigMap, in the Lease's namespace, whose being there stops every write: the kill switch.",
         "\"forescale-stop\"",
     ),
+    key(
+        "guards.mode",
+        Form::Choice(&["off", "observe", "act"]),
+        "Whether NodePools are kept from voluntary disruption during forecast ramps. `observe`: it is only said when they would be. `act` needs `mode = \"act\"` too.",
+        "\"act\"",
+    ),
+    key(
+        "guards.before",
+        Form::Duration(60, 6 * 3600),
+        "How long before a ramp's replicas are wanted its nodes are kept.",
+        "\"15m\"",
+    ),
     key("limits.workloads", Form::Count(1, 100_000), "Most workloads that are handled; more are refused.", "1000"),
     key("limits.queries_in_flight", Form::Count(1, 64), "Most requests to one source at the same time.", "4"),
     key("limits.writes_per_second", Form::Count(1, 1000), "Most writes to the cluster in a second.", "5"),

@@ -61,6 +61,8 @@ pub struct Config {
     pub objectives: Objectives,
     /// The kill switch.
     pub stop: StopSwitch,
+    /// Disruption guards.
+    pub guards: Guards,
     /// Named maxima.
     pub limits: Limits,
     /// Where decisions are kept.
@@ -131,6 +133,15 @@ pub struct Objectives {
 pub struct StopSwitch {
     /// Name of the ConfigMap, in the Lease's namespace, that stops every write by being there.
     pub config_map: String,
+}
+
+/// Disruption guards of NodePools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guards {
+    /// The most they may do. None: they are off.
+    pub mode: Option<Mode>,
+    /// How long before a ramp's replicas are wanted its nodes are kept.
+    pub before: Duration,
 }
 
 /// Named maxima.
@@ -280,6 +291,14 @@ impl Reader<'_> {
                 new_node: self.duration("objectives.new_node"),
             },
             stop: StopSwitch { config_map: self.text("stop.config_map") },
+            guards: Guards {
+                mode: match self.text("guards.mode").as_str() {
+                    "act" => Some(Mode::Act),
+                    "off" => None,
+                    _ => Some(Mode::Observe),
+                },
+                before: self.duration("guards.before"),
+            },
             limits: Limits {
                 workloads: self.count("limits.workloads") as usize,
                 queries_in_flight: self.count("limits.queries_in_flight") as usize,

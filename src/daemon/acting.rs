@@ -49,13 +49,12 @@ pub struct Actor {
 impl Actor {
     /// An actor whose results come out of the receiver.
     pub fn new(
-        executor: Executor,
+        executor: Arc<Executor>,
         right: Right,
         clock: Arc<dyn Clock>,
         cluster: Arc<Cluster>,
     ) -> (Actor, mpsc::UnboundedReceiver<Acted>) {
         let (results, received) = mpsc::unbounded_channel();
-        let executor = Arc::new(executor);
         let slots = Arc::new(Semaphore::new(PARALLEL));
         (Actor { executor, right, clock, cluster, slots, results }, received)
     }

@@ -1,6 +1,6 @@
 //! What the loop shows to the HTTP side.
 
-use super::statez::Statez;
+use super::statez::{GuardState, Statez};
 use crate::clock::Deadline;
 use crate::telemetry::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +16,33 @@ pub struct Board {
     pub metrics: Metrics,
     shown: Mutex<Option<(Arc<Statez>, Deadline)>>,
     history: AtomicBool,
+    guards: Mutex<Vec<GuardState>>,
 }
 
 impl Board {
     /// Nothing to show yet.
     pub fn new() -> Board {
-        Board { metrics: Metrics::new(), shown: Mutex::new(None), history: AtomicBool::new(false) }
+        Board {
+            metrics: Metrics::new(),
+            shown: Mutex::new(None),
+            history: AtomicBool::new(false),
+            guards: Mutex::default(),
+        }
     }
 
     /// A sign of life, with what is to be shown from now on.
     pub fn alive(&self, statez: Statez) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(statez), Deadline::now()));
+    }
+
+    /// What the guards show from now on.
+    pub fn show_guards(&self, guards: Vec<GuardState>) {
+        *self.guards.lock().unwrap_or_else(PoisonError::into_inner) = guards;
+    }
+
+    /// What the guards showed last.
+    pub fn guards(&self) -> Vec<GuardState> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The first attempt to fetch history is over.

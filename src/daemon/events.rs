@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -53,6 +54,16 @@ pub enum Kind {
     Stopped,
     /// It is off again.
     Resumed,
+    /// A NodePool is kept from voluntary disruption, or would be.
+    Guarded,
+    /// A guard has lapsed and is cleared away.
+    GuardCleared,
+    /// A third party takes guards away.
+    GuardContested,
+    /// No guard can be written, and why.
+    GuardRefused,
+    /// Nodes will expire within a ramp.
+    ExpiryAhead,
 }
 
 impl Kind {
@@ -63,13 +74,36 @@ impl Kind {
             | Kind::Held
             | Kind::SourceRecovered
             | Kind::Fallback
-            | Kind::Resumed => false,
+            | Kind::Resumed
+            | Kind::Guarded
+            | Kind::GuardCleared => false,
             Kind::BadAnnotation
             | Kind::SourceDown
             | Kind::Contested
             | Kind::Blocked
             | Kind::WriteFailed
-            | Kind::Stopped => true,
+            | Kind::Stopped
+            | Kind::GuardContested
+            | Kind::GuardRefused
+            | Kind::ExpiryAhead => true,
+        }
+    }
+}
+
+/// An object that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A workload.
+    Workload(Workload),
+    /// A NodePool of Karpenter's.
+    NodePool(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Workload(workload) => workload.fmt(f),
+            Subject::NodePool(name) => write!(f, "NodePool {name}"),
         }
     }
 }
@@ -77,8 +111,8 @@ impl Kind {
 /// Where an event goes.
 #[derive(Debug, Clone)]
 pub struct Regarding {
-    /// The workload.
-    pub workload: Workload,
+    /// The object.
+    pub subject: Subject,
     /// Its uid.
     pub uid: String,
 }
@@ -96,17 +130,17 @@ pub struct Events {
     said: std::sync::Mutex<Said>,
 }
 
-/// What was said a moment ago: by workload, kind and text.
+/// What was said a moment ago: by object, kind and text.
 #[derive(Default)]
-struct Said(BTreeMap<(Workload, Kind, String), Deadline>);
+struct Said(BTreeMap<(Subject, Kind, String), Deadline>);
 
 impl Said {
     /// True when it is to be said, which is then remembered.
-    fn news(&mut self, workload: &Workload, kind: Kind, note: &str) -> bool {
+    fn news(&mut self, subject: &Subject, kind: Kind, note: &str) -> bool {
         if self.0.len() >= REMEMBERED {
             self.0.retain(|_, until| !until.passed());
         }
-        let key = (workload.clone(), kind, note.to_owned());
+        let key = (subject.clone(), kind, note.to_owned());
         // floors are news each time they move
         let moved = matches!(kind, Kind::FloorRaised | Kind::FloorLowered);
         if !moved && self.0.get(&key).is_some_and(|until| !until.passed()) || self.0.len() >= REMEMBERED {
@@ -117,8 +151,8 @@ impl Said {
     }
 
     /// It is over: should it come back, it is news.
-    fn over(&mut self, workload: &Workload, kind: Kind) {
-        self.0.retain(|(of, k, _), _| of != workload || *k != kind);
+    fn over(&mut self, subject: &Subject, kind: Kind) {
+        self.0.retain(|(of, k, _), _| of != subject || *k != kind);
     }
 }
 
@@ -136,10 +170,10 @@ impl Events {
         while note.len() > NOTE_MAX {
             note.pop();
         }
-        if !self.said().news(&regarding.workload, kind, &note) {
+        if !self.said().news(&regarding.subject, kind, &note) {
             return;
         }
-        tracing::info!(workload = %regarding.workload, event = ?kind, "{note}");
+        tracing::info!(about = %regarding.subject, event = ?kind, "{note}");
         if self.queue.try_send(Message { regarding: regarding.clone(), kind, note, at }).is_err() {
             tracing::debug!("an event was dropped: too many wait");
         }
@@ -147,7 +181,7 @@ impl Events {
 
     /// What this kind of event told of a workload is over: should it come back, it is said again at once.
     pub fn over(&self, regarding: &Regarding, kind: Kind) {
-        self.said().over(&regarding.workload, kind);
+        self.said().over(&regarding.subject, kind);
     }
 
     fn said(&self) -> std::sync::MutexGuard<'_, Said> {
@@ -160,7 +194,7 @@ async fn send(client: Client, identity: String, mut messages: mpsc::Receiver<Mes
     let mut number = 0u64;
     while let Some(message) = messages.recv().await {
         number += 1;
-        let namespace = message.regarding.workload.namespace.clone();
+        let namespace = namespace(&message.regarding.subject).to_owned();
         let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
         let event = event(&message, &identity, number);
         let sent = tokio::time::timeout(Duration::from_secs(10), api.create(&PostParams::default(), &event)).await;
@@ -171,7 +205,7 @@ async fn send(client: Client, identity: String, mut messages: mpsc::Receiver<Mes
             }
             Ok(Err(error)) => {
                 let call =
-                    Call { verb: "create", resource: "events".into(), object: message.regarding.workload.to_string() };
+                    Call { verb: "create", resource: "events".into(), object: message.regarding.subject.to_string() };
                 let words = chain(&error);
                 Some(match WriteError::of(call, error) {
                     WriteError::Refused { .. } => words,
@@ -190,17 +224,26 @@ async fn send(client: Client, identity: String, mut messages: mpsc::Receiver<Mes
     }
 }
 
+/// The namespace of an event: its object's, or "default" where that has none.
+fn namespace(subject: &Subject) -> &str {
+    match subject {
+        Subject::Workload(workload) => &workload.namespace,
+        Subject::NodePool(_) => "default",
+    }
+}
+
 fn event(message: &Message, identity: &str, number: u64) -> Event {
-    let Regarding { workload, uid } = &message.regarding;
-    let kind = match workload.kind {
-        WorkloadKind::Deployment => "Deployment",
-        WorkloadKind::StatefulSet => "StatefulSet",
+    let Regarding { subject, uid } = &message.regarding;
+    let (api_version, kind, name) = match subject {
+        Subject::Workload(w) if w.kind == WorkloadKind::Deployment => ("apps/v1", "Deployment", &w.name),
+        Subject::Workload(w) => ("apps/v1", "StatefulSet", &w.name),
+        Subject::NodePool(name) => ("karpenter.sh/v1", "NodePool", name),
     };
     let millis = message.at.millis();
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{millis:x}{number:x}", workload.name)),
-            namespace: Some(workload.namespace.clone()),
+            name: Some(format!("{name}.{millis:x}{number:x}")),
+            namespace: Some(namespace(subject).into()),
             ..ObjectMeta::default()
         },
         action: Some("Scale".into()),
@@ -211,10 +254,10 @@ fn event(message: &Message, identity: &str, number: u64) -> Event {
         reporting_controller: Some(FIELD_MANAGER.into()),
         reporting_instance: Some(identity.into()),
         regarding: Some(ObjectReference {
-            api_version: Some("apps/v1".into()),
+            api_version: Some(api_version.into()),
             kind: Some(kind.into()),
-            name: Some(workload.name.clone()),
-            namespace: Some(workload.namespace.clone()),
+            name: Some(name.clone()),
+            namespace: matches!(subject, Subject::Workload(_)).then(|| namespace(subject).into()),
             uid: Some(uid.clone()),
             ..ObjectReference::default()
         }),
@@ -228,7 +271,9 @@ mod tests {
 
     #[test]
     fn a_second_outage_is_told_and_one_that_lasts_is_not_repeated() {
-        let web = |name: &str| Workload { namespace: "shop".into(), name: name.into(), kind: WorkloadKind::Deployment };
+        let web = |name: &str| {
+            Subject::Workload(Workload { namespace: "shop".into(), name: name.into(), kind: WorkloadKind::Deployment })
+        };
         let mut said = Said::default();
         assert!(said.news(&web("a"), Kind::SourceDown, "connection refused"));
         assert!(!said.news(&web("a"), Kind::SourceDown, "connection refused"), "said a moment ago");

@@ -1,7 +1,7 @@
 //! What the program serves: `/metrics`, `/healthz`, `/readyz`, `/statez`.
 
 use super::board::Board;
-use super::statez::{Statez, WorkloadState};
+use super::statez::{GuardState, Statez, WorkloadState};
 use super::telling;
 use crate::clock::Clock;
 use crate::config::{Mode, Objectives};
@@ -9,7 +9,8 @@ use crate::demand::StartPath;
 use crate::forecast::LEVELS;
 use crate::observe::{Cluster, Watched};
 use crate::plan::SourceState;
-use crate::telemetry::{MetricGauges, WorkloadGauges};
+use crate::plan::guard::GuardOutcome;
+use crate::telemetry::{GuardGauges, MetricGauges, WorkloadGauges};
 use crate::units::Time;
 use axum::Router;
 use axum::extract::State;
@@ -85,8 +86,21 @@ async fn metrics(State(served): State<Served>) -> Response {
             StartPath::NewNode => served.objectives.new_node,
         });
     }
+    let guards: Vec<GuardGauges> = served.board.guards().iter().map(|g| guard_gauges(g, now)).collect();
+    served.board.metrics.guards.set(&guards);
     let text = served.board.metrics.render(held, failing, &gauges);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+fn guard_gauges(guard: &GuardState, now: Time) -> GuardGauges {
+    GuardGauges {
+        pool: guard.pool.clone(),
+        active: guard.standing.iter().any(|span| span.holds(now)),
+        windows: guard.standing.len(),
+        contested: guard.outcome == GuardOutcome::Contested,
+        marked_nodes: guard.marked_nodes,
+        expiring_nodes: guard.waves.iter().map(|w| w.claims.len()).sum(),
+    }
 }
 
 fn gauges(statez: &Statez, w: &WorkloadState, now: Time) -> WorkloadGauges {

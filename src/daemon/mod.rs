@@ -4,9 +4,11 @@
 //! tasks of their own, so that nothing that waits holds up anything else.
 
 mod acting;
+mod ahead;
 mod board;
 mod decision_log;
 mod events;
+mod guards;
 mod http;
 mod learning;
 mod lease;
@@ -20,17 +22,17 @@ mod tended;
 mod ticker;
 
 pub use decision_log::DecisionLog;
-pub use events::{Events, Kind, Regarding};
+pub use events::{Events, Kind, Regarding, Subject};
 pub use lease::{Elector, Right};
 pub use polling::Sources;
 pub use sources::build as build_sources;
-pub use statez::{LeadSource, LeadState, LeaseState, MetricState, Statez, WorkloadState};
+pub use statez::{GuardState, LeadSource, LeadState, LeaseState, MetricState, Statez, WorkloadState};
 pub use telling::name as reason_name;
 
 use crate::actuate::Executor;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
-use crate::observe::{Cluster, Pods, watch, watch_pods, watch_stops};
+use crate::observe::{Cluster, Karpenter, Pods, watch, watch_karpenter, watch_pods, watch_stops};
 use crate::rng;
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,8 +87,24 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let elector = Elector::new(client.clone(), config.lease.clone(), identity.clone(), clock.clone());
     let right = elector.right();
     let election = tokio::spawn(elector.run(stopped.clone()));
-    let executor = Executor::new(client.clone(), config.limits.writes_per_second);
-    let (actor, acted) = acting::Actor::new(executor, right.clone(), clock.clone(), cluster.clone());
+    let executor = Arc::new(Executor::new(client.clone(), config.limits.writes_per_second));
+    let (actor, acted) = acting::Actor::new(executor.clone(), right.clone(), clock.clone(), cluster.clone());
+    let karpenter = Arc::new(Karpenter::default());
+    let node_watches = watch_karpenter(&client, &karpenter, &clock);
+    let (ahead, looked) = watch::channel(Arc::default());
+    let guarding = guards::Guards {
+        config: config.clone(),
+        clock: clock.clone(),
+        cluster: cluster.clone(),
+        karpenter,
+        executor: executor.clone(),
+        events: Events::start(client.clone(), identity.clone()),
+        right: right.clone(),
+        board: board.clone(),
+        ahead: looked,
+        told: BTreeMap::new(),
+    };
+    let guarding = tokio::spawn(guarding.run(stopped.clone()));
     let (lessons, tasks) = mpsc::channel(LESSONS);
     let (results, learned) = mpsc::channel(64);
     let sources = Arc::new(sources);
@@ -121,6 +139,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         tended: BTreeMap::new(),
         releasing: BTreeSet::new(),
         lead_times: Vec::new(),
+        ahead,
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };
@@ -143,6 +162,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     }
     school.abort();
     server.abort();
-    drop((watches, pod_watches, stops));
+    guarding.abort();
+    drop((watches, pod_watches, stops, node_watches));
     Ok(())
 }

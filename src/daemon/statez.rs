@@ -4,6 +4,7 @@ use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
 use crate::demand::LeadLine;
 use crate::history::Spending;
+use crate::plan::guard::{GuardOutcome, Span, Wave};
 use crate::plan::{Observation, SourceState};
 use crate::policy::{Policy, Workload};
 use crate::tick::Decision;
@@ -34,8 +35,35 @@ pub struct Statez {
     /// Lead times of all workloads together, by path and phase.
     #[serde(default)]
     pub lead_times: Vec<LeadLine>,
+    /// NodePools that are guarded, or would be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<GuardState>,
     /// Every workload that opted in, by namespace and name.
     pub workloads: Vec<WorkloadState>,
+}
+
+/// One NodePool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardState {
+    /// Its name.
+    pub pool: String,
+    /// Observe or act; the lower of `mode` and `guards.mode`.
+    pub mode: Mode,
+    /// When its nodes are wanted for ramps, soonest first.
+    pub wanted: Vec<Span>,
+    /// Whose ramps those are.
+    pub workloads: Vec<String>,
+    /// Guards that stand.
+    pub standing: Vec<Span>,
+    /// What the last look amounted to.
+    pub outcome: GuardOutcome,
+    /// Nodes that carry a mark of ours instead.
+    pub marked_nodes: usize,
+    /// Nodes that will expire within ramps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Wave>,
+    /// Why nothing can be written.
+    pub problem: Option<String>,
 }
 
 /// Who writes.

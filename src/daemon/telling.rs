@@ -1,7 +1,7 @@
 //! What is worth an event: changes between one look and the next.
 
 use super::acting::{Acted, Intent};
-use super::events::{Events, Kind, Regarding};
+use super::events::{Events, Kind, Regarding, Subject};
 use super::tended::Tended;
 use crate::actuate::{Actions, Outcome, Write, WriteError};
 use crate::config::Mode;
@@ -194,7 +194,7 @@ impl Told {
 
 /// The workload an event is about.
 pub fn regarding(tended: &Tended) -> Regarding {
-    Regarding { workload: tended.sight.workload().clone(), uid: tended.sight.uid.clone() }
+    Regarding { subject: Subject::Workload(tended.sight.workload().clone()), uid: tended.sight.uid.clone() }
 }
 
 fn own(tended: &Tended) -> String {

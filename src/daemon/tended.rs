@@ -1,5 +1,6 @@
 //! One workload that is looked after: its policy, what it has learned, its last decision.
 
+use super::ahead::Days;
 use super::learning::{Learned, Task};
 use super::outlook::{Outlook, meanwhile, teaches};
 use super::polling::{Fed, Wanted, query};
@@ -69,6 +70,8 @@ pub struct Tended {
     failures: u32,
     feeds: Vec<Feed>,
     memory: Memory,
+    /// The day ahead, for outlooks.
+    pub(super) days: Days,
     /// The last decision.
     pub decision: Option<Decision>,
     /// What it amounted to.
@@ -100,6 +103,7 @@ impl Tended {
             failures: 0,
             feeds: Vec::new(),
             memory: Memory::new(Vec::new()),
+            days: Days::default(),
             decision: None,
             outcome: None,
             write_error: None,
@@ -155,6 +159,7 @@ impl Tended {
                     self.learning = Learning::Due(now);
                     self.failures = 0;
                     self.memory.metrics.clear();
+                    self.days = Days::default();
                     self.feeds.clear();
                 }
             }
@@ -265,6 +270,7 @@ impl Tended {
             metrics: lessons.iter().map(|l| l.history.clone()).zip(capacities).collect(),
             continued: self.decision.is_some(),
         });
+        self.days = Days::of(lessons.iter().map(|l| &l.history));
         self.memory.metrics = lessons.into_iter().map(|l| l.memory).collect();
         record
     }
@@ -291,6 +297,7 @@ impl Tended {
         feed.source = fed.source;
         feed.settling = fed.settling;
         if fed.from == feed.next {
+            self.days.take(fed.metric, fed.from, step, &fed.samples);
             feed.next = feed.next + step.times(fed.samples.len());
             feed.waiting.extend(fed.samples);
         }

@@ -1,6 +1,7 @@
 //! The one loop: look, learn, ask, decide, act.
 
 use super::acting::{Acted, Actor, Intent};
+use super::ahead::{RampsAhead, ramps_ahead};
 use super::board::Board;
 use super::events::Events;
 use super::learning::{Learned, Task};
@@ -51,6 +52,8 @@ pub(super) struct Ticker {
     pub releasing: BTreeSet<Workload>,
     /// Lead times of all workloads together, as of the last step.
     pub lead_times: Vec<LeadLine>,
+    /// What every workload is expected to want, for the guards.
+    pub ahead: watch::Sender<Arc<Vec<RampsAhead>>>,
     pub seed: u64,
     pub started: Deadline,
 }
@@ -195,6 +198,15 @@ impl Ticker {
             self.tick(&ready);
         }
         self.board.first_history();
+        self.look_ahead();
+    }
+
+    /// Tells the guards what is expected.
+    fn look_ahead(&mut self) {
+        let now = self.clock.now();
+        let tended = self.tended.values_mut();
+        let ahead: Vec<RampsAhead> = tended.filter_map(|(t, _)| ramps_ahead(t, &self.config, now)).collect();
+        self.ahead.send_replace(Arc::new(ahead));
     }
 
     /// Gives the workloads that have all they asked for.
@@ -353,6 +365,7 @@ impl Ticker {
                 .filter_map(|(w, s)| s.failing.as_ref().map(|f| format!("{}: {}", w.resource(), f.error)))
                 .collect(),
             problems: self.cluster.problems().iter().map(ToString::to_string).collect(),
+            guards: self.board.guards(),
             spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
             lead_times: self.lead_times.clone(),
             workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),

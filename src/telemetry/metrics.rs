@@ -1,6 +1,7 @@
 //! Metrics in the OpenMetrics text format: `forescale_<subsystem>_<noun>_<unit>`. Labels are namespaces and names of
 //! workloads that opted in, names of sources in the config, and closed sets of words.
 
+use super::guards::GuardMetrics;
 use crate::actuate::Write;
 use crate::demand::{LeadLine, StartPath};
 use crate::history::Spending;
@@ -120,6 +121,8 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     /// Decisions made.
     pub decisions: Counter,
+    /// Disruption guards.
+    pub guards: GuardMetrics,
     writes: Family<Outcome, Counter>,
     floor: Family<Of, Gauge>,
     would_floor: Family<Of, Gauge>,
@@ -153,6 +156,7 @@ impl Metrics {
         let metrics = Metrics {
             registry: Mutex::new(Registry::with_prefix("forescale")),
             decisions: Counter::default(),
+            guards: GuardMetrics::default(),
             writes: Family::default(),
             floor: Family::default(),
             would_floor: Family::default(),
@@ -189,6 +193,7 @@ impl Metrics {
         let build: Family<Version, Gauge> = Family::default();
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         r.register("build_info", "Version of the program", build);
+        self.guards.register(r);
         r.register("tick_decisions", "Decisions made", self.decisions.clone());
         r.register(
             "actuate_writes",

@@ -1,8 +1,12 @@
 //! What the program tells about itself: log lines, and metrics for Prometheus.
 
 #[cfg(feature = "daemon")]
+mod guards;
+#[cfg(feature = "daemon")]
 mod metrics;
 
+#[cfg(feature = "daemon")]
+pub use guards::{GuardGauges, GuardMetrics};
 #[cfg(feature = "daemon")]
 pub use metrics::{MetricGauges, Metrics, WorkloadGauges};
 

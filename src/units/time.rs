@@ -100,6 +100,8 @@ pub struct Step(u32);
 impl Step {
     /// One minute, the usual step.
     pub const MINUTE: Step = Step(60);
+    /// A quarter of an hour.
+    pub const QUARTER: Step = Step(900);
 
     /// None unless the step is between a second and a day.
     pub fn from_secs(secs: u32) -> Option<Step> {
