@@ -70,6 +70,18 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         why: "their stamps tell how long a start takes, and which replicas serve",
     },
     Access {
+        group: "scheduling.k8s.io",
+        resource: "priorityclasses",
+        verbs: &["create", "get", "patch"],
+        why: "the PriorityClass forescale-placeholder of warm pools",
+    },
+    Access {
+        group: "autoscaling.x-k8s.io",
+        resource: "capacitybuffers",
+        verbs: &["list"],
+        why: "what is left of warm pools is found wherever it is",
+    },
+    Access {
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create"],
@@ -90,6 +102,30 @@ pub const LEASE_ACCESS: &[Access] = &[
         resource: "configmaps",
         verbs: &["get", "list", "watch"],
         why: "the ConfigMap forescale-stop is the kill switch",
+    },
+    Access {
+        group: "apps",
+        resource: "deployments",
+        verbs: &["create", "delete", "get", "list", "patch"],
+        why: "placeholders of warm pools",
+    },
+    Access {
+        group: "",
+        resource: "pods",
+        verbs: &["delete", "list"],
+        why: "one placeholder is deleted where a pod that was nominated to a node is stuck",
+    },
+    Access {
+        group: "",
+        resource: "podtemplates",
+        verbs: &["create", "delete", "get", "patch"],
+        why: "what a slot of a CapacityBuffer looks like",
+    },
+    Access {
+        group: "autoscaling.x-k8s.io",
+        resource: "capacitybuffers",
+        verbs: &["create", "delete", "get", "list", "patch"],
+        why: "slots of warm pools, where the cluster has them",
     },
 ];
 

@@ -13,6 +13,7 @@ mod failure;
 #[cfg(feature = "daemon")]
 mod guard;
 mod ledger;
+pub mod pool;
 #[cfg(feature = "daemon")]
 mod throttle;
 

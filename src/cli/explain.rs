@@ -248,6 +248,7 @@ mod tests {
         let decision = tick(now, &policy, &inputs, &mut memory);
         Statez {
             guards: Vec::new(),
+            pools: Vec::new(),
             version: "1".into(),
             at: now + Duration::from_secs(5),
             mode: Mode::Act,

@@ -3,25 +3,30 @@
 mod guards;
 
 use super::cluster::{ClusterArgs, greet, runtime};
+use crate::actuate::pool::{self, BackendChoice, Keeper, PoolLedger, Standing};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
 use crate::observe::{Cluster, Watched, watch};
+use crate::plan::pool::PoolReason;
 use crate::policy::Workload;
-use crate::units::MAX_REPLICAS;
+use crate::units::{MAX_REPLICAS, Time};
 use anyhow::anyhow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest time for listing the cluster.
 const LIST_MAX: Duration = Duration::from_secs(60);
 const WRITES_PER_SECOND: u32 = 5;
+/// Seconds that a warm pool may take to go: a CapacityBuffer is emptied before it is deleted.
+const POOL_ROUNDS: usize = 130;
 
 /// Put the values back that workloads had before Forescale changed them.
 ///
 /// What was changed is written in a ledger annotation on each object, so this needs no running daemon. A floor goes
 /// back to the user's value, the ledger goes, and so does Forescale's entry in managedFields. Without an autoscaler
-/// no running replica is taken away. A daemon in mode act raises floors again: remove the annotation
+/// no running replica is taken away. Warm pools are taken away whole, by --all or their namespace. A daemon in mode act raises floors again: remove the annotation
 /// forescale.dev/mode first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -101,10 +106,72 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
         done.lines.iter().for_each(|line| println!("{line}"));
         failures.extend(done.failures);
     }
-    if nothing && failures.is_empty() {
+    let pools = if args.name.is_none() { pools(&client, args, now, &mut failures).await } else { 0 };
+    if nothing && pools == 0 && failures.is_empty() {
         println!("nothing to release");
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", failures.join("\n")))) }
+}
+
+/// Takes warm pools away; a CapacityBuffer is emptied first. Gives how many there were.
+async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec<String>) -> usize {
+    let served: Vec<String> = match client.list_api_groups().await {
+        Ok(groups) => {
+            let group = groups.groups.into_iter().find(|g| g.name == pool::BUFFER_GROUP);
+            group.map(|g| g.versions.into_iter().map(|v| v.version).collect()).unwrap_or_default()
+        }
+        Err(error) => {
+            failures.push(format!("warm pools: {error}"));
+            return 0;
+        }
+    };
+    let found = match pool::ours(client, &served).await {
+        Ok(found) => found,
+        Err(error) => {
+            failures.push(format!("warm pools: {error}"));
+            return 0;
+        }
+    };
+    let wanted = |(namespace, _, ledger): &(String, String, PoolLedger)| {
+        args.namespace.as_ref().is_none_or(|n| n == namespace) && (!args.expired || ledger.expires <= now)
+    };
+    let mut kept: BTreeSet<(String, String)> =
+        found.iter().filter(|f| !wanted(f)).map(|(n, p, _)| (n.clone(), p.clone())).collect();
+    let gone: BTreeSet<(String, String)> = found
+        .iter()
+        .filter(|f| wanted(f))
+        .map(|(n, p, _)| (n.clone(), p.clone()))
+        .filter(|p| !kept.remove(p))
+        .collect();
+    let mut keeper = Keeper::new(client.clone());
+    for (namespace, name) in &gone {
+        if args.dry_run {
+            println!("warm pool {name} in {namespace}: would be removed");
+            continue;
+        }
+        let standing = Standing {
+            pool: name.clone(),
+            namespace: namespace.clone(),
+            sets: Vec::new(),
+            reason: PoolReason::Settled,
+            choice: BackendChoice::Auto,
+            nodes_settled: false,
+        };
+        let mut last = pool::Kept::default();
+        for _ in 0..POOL_ROUNDS {
+            last = keeper.keep(SystemClock.now(), &standing, &served, &|| Ok(())).await;
+            if last.problems.is_empty() && last.left == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        match last.problems.first() {
+            None if last.left == 0 => println!("warm pool {name} in {namespace}: removed"),
+            None => failures.push(format!("warm pool {name} in {namespace}: {} objects are not empty yet", last.left)),
+            Some(problem) => failures.push(format!("warm pool {name} in {namespace}: {problem}")),
+        }
+    }
+    gone.len()
 }
 
 /// Waits until everything is listed, or says what stops it.

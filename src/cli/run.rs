@@ -35,6 +35,10 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = super::config(args.config.as_deref(), &args.set, args.mode.as_deref())?;
+    let problems = daemon::check_pools(&config);
+    if !problems.is_empty() {
+        return Err(Failure::Usage(problems));
+    }
     telemetry::start_log();
     let runtime = runtime()?;
     let done = runtime.block_on(async {

@@ -38,6 +38,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     print!("{}", table(&statez));
+    for line in pools(&statez) {
+        println!("{line}");
+    }
     for line in notes(&statez) {
         eprintln!("{line}");
     }
@@ -99,6 +102,25 @@ fn row(w: &WorkloadState, now: Time) -> [String; 9] {
         source.into(),
         age,
     ]
+}
+
+/// A line for each warm pool, and what is wrong with it.
+pub(super) fn pools(statez: &Statez) -> Vec<String> {
+    let mut lines = Vec::new();
+    for pool in &statez.pools {
+        let backend = pool.backend.as_deref().unwrap_or("not written");
+        let reason = pool.reason.map_or("no workload".into(), |r| {
+            serde_json::to_value(r).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        });
+        let hits = pool.hit_rate.map_or(String::new(), |h| format!(", enough in {:.2} % of the last week", h * 100.0));
+        let (slots, ready, members) = (pool.slots, pool.ready, pool.members.len());
+        let name = &pool.name;
+        lines.push(format!(
+            "warm pool {name}: {slots} slots ({reason}), {ready} there, {backend}, for {members} workloads{hits}"
+        ));
+        lines.extend(pool.problems.iter().map(|p| format!("warm pool {name}: {p}")));
+    }
+    lines
 }
 
 fn notes(statez: &Statez) -> Vec<String> {

@@ -45,7 +45,8 @@ pub fn reference() -> String {
 
 /// The table that a key is written in.
 fn section_of(key: &Key) -> &'static str {
-    match key.path.strip_prefix("sources.NAME").or_else(|| key.path.strip_prefix("queries.metrics.NAME")) {
+    let named = ["sources.NAME", "queries.metrics.NAME", "pools.NAME"];
+    match named.iter().find_map(|section| key.path.strip_prefix(section)) {
         Some(rest) => &key.path[..key.path.len() - rest.len()],
         None => key.path.split_once('.').map_or("", |(section, _)| section),
     }

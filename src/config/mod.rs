@@ -4,12 +4,14 @@
 mod calendar;
 mod document;
 mod keys;
+mod pools;
 mod settings;
 mod source;
 mod template;
 
 pub(crate) use calendar::read as read_calendar;
 pub use document::{reference, schema};
+pub use pools::{BackendChoice, PoolConfig};
 pub(crate) use source::unknown as unknown_source;
 pub use source::{BasicAuth, CloudwatchConfig, PrometheusConfig, SourceConfig, SourceKind};
 pub use template::{Template, pod_names};
@@ -49,6 +51,8 @@ pub struct Config {
     pub workloads: WorkloadDefaults,
     /// Sources by name.
     pub sources: BTreeMap<String, SourceConfig>,
+    /// Warm pools by name.
+    pub pools: BTreeMap<String, PoolConfig>,
     /// Query templates.
     pub queries: Queries,
     /// Holidays and events of iCalendar files, by the calendar's name.
@@ -186,12 +190,13 @@ impl Config {
         let mut settings = Settings::default();
         settings.add_toml("config/default.toml", DEFAULT);
         let defaults = source::take_defaults(&mut settings);
+        let pool_defaults = pools::take_defaults(&mut settings);
         if let Some((name, text)) = file {
             settings.add_toml(name, text);
         }
         settings.add_env(env);
         settings.add_flags(flags);
-        let config = Reader { settings: &mut settings }.config(&defaults);
+        let config = Reader { settings: &mut settings }.config(&defaults, &pool_defaults);
         if settings.problems.is_empty() { Ok(config) } else { Err(settings.problems) }
     }
 }
@@ -255,7 +260,7 @@ impl Reader<'_> {
         }
     }
 
-    fn config(&mut self, source_defaults: &source::Defaults) -> Config {
+    fn config(&mut self, source_defaults: &source::Defaults, pool_defaults: &BTreeMap<String, Value>) -> Config {
         let sources = source::sources(self.settings, source_defaults);
         let step = self.duration("workloads.step").as_secs();
         let workloads = WorkloadDefaults {
@@ -274,6 +279,7 @@ impl Reader<'_> {
         Config {
             mode: if self.text("mode") == "act" { Mode::Act } else { Mode::Observe },
             workloads,
+            pools: pools::pools(self.settings, pool_defaults),
             queries: self.queries(&sources),
             calendars: calendar::calendars(self.settings),
             sources,

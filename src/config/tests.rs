@@ -134,3 +134,32 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn pools_and_all_that_is_wrong_with_them_at_once() {
+    let good = "[pools.web]\nselector = \"team=shop, tier==front\"\nwaiting_cost = 99\nslot_cost = 1\nzones = \"a, b\"\n\
+                lost_zone_reserve = true\nbackend = \"placeholders\"\n";
+    let config = Config::assemble(Some(("f.toml", good)), [], &[]).unwrap();
+    let pool = &config.pools["web"];
+    assert_eq!((pool.objective, pool.max_slots, pool.gang_size), (0.99, 100, 1));
+    assert_eq!(pool.lead_time, Duration::from_secs(180));
+    assert_eq!(pool.zones, ["a", "b"]);
+    assert_eq!(pool.selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["team=shop", "tier=front"]);
+    assert_eq!(pool.backend, BackendChoice::Placeholders);
+    assert!(Config::assemble(None, [], &[]).unwrap().pools.is_empty());
+
+    let bad = "[pools.Web]\nselector = \"team\"\nwaiting_cost = 9\nlost_zone_reserve = true\ngang_topology = \"rack\"\n\
+               max_slots = 0\n";
+    let problems = Config::assemble(Some(("f.toml", bad)), [], &[]).unwrap_err();
+    let at: Vec<&str> = problems.iter().map(|p| p.at.as_str()).collect();
+    for place in [
+        "f.toml:1: pools.Web",
+        "f.toml:2: pools.Web.selector",
+        "f.toml:3: pools.Web.waiting_cost",
+        "f.toml:4: pools.Web.lost_zone_reserve",
+        "f.toml:5: pools.Web.gang_topology",
+        "f.toml:6: pools.Web.max_slots",
+    ] {
+        assert!(at.contains(&place), "{place} in {at:?}");
+    }
+}

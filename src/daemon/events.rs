@@ -64,6 +64,8 @@ pub enum Kind {
     GuardRefused,
     /// Nodes will expire within a ramp.
     ExpiryAhead,
+    /// A warm pool is not as it should be.
+    WarmPool,
 }
 
 impl Kind {
@@ -85,7 +87,8 @@ impl Kind {
             | Kind::Stopped
             | Kind::GuardContested
             | Kind::GuardRefused
-            | Kind::ExpiryAhead => true,
+            | Kind::ExpiryAhead
+            | Kind::WarmPool => true,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::forecast::LEVELS;
 use crate::observe::{Cluster, Watched};
 use crate::plan::SourceState;
 use crate::plan::guard::GuardOutcome;
-use crate::telemetry::{GuardGauges, MetricGauges, WorkloadGauges};
+use crate::telemetry::{GuardGauges, MetricGauges, PoolGauges, WorkloadGauges};
 use crate::units::Time;
 use axum::Router;
 use axum::extract::State;
@@ -88,6 +88,18 @@ async fn metrics(State(served): State<Served>) -> Response {
     }
     let guards: Vec<GuardGauges> = served.board.guards().iter().map(|g| guard_gauges(g, now)).collect();
     served.board.metrics.guards.set(&guards);
+    if let Some(statez) = served.board.statez() {
+        let pool = |p: &super::statez::PoolState| PoolGauges {
+            name: p.name.clone(),
+            slots: p.slots,
+            ready: p.ready,
+            hit_rate: p.hit_rate,
+            backend: p.backend.clone(),
+            problems: p.problems.len(),
+            nudges: p.nudges,
+        };
+        served.board.metrics.pools(&statez.pools.iter().map(pool).collect::<Vec<_>>());
+    }
     let text = served.board.metrics.render(held, failing, &gauges);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

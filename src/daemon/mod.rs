@@ -15,6 +15,7 @@ mod lease;
 mod outlook;
 pub mod page;
 mod polling;
+mod pools;
 mod sources;
 mod statez;
 mod telling;
@@ -25,8 +26,9 @@ pub use decision_log::DecisionLog;
 pub use events::{Events, Kind, Regarding, Subject};
 pub use lease::{Elector, Right};
 pub use polling::Sources;
+pub use pools::check as check_pools;
 pub use sources::build as build_sources;
-pub use statez::{GuardState, LeadSource, LeadState, LeaseState, MetricState, Statez, WorkloadState};
+pub use statez::{GuardState, LeadSource, LeadState, LeaseState, MetricState, PoolState, Statez, WorkloadState};
 pub use telling::name as reason_name;
 
 use crate::actuate::Executor;
@@ -90,6 +92,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let executor = Arc::new(Executor::new(client.clone(), config.limits.writes_per_second));
     let (actor, acted) = acting::Actor::new(executor.clone(), right.clone(), clock.clone(), cluster.clone());
     let karpenter = Arc::new(Karpenter::default());
+    let nodes = karpenter.clone();
     let node_watches = watch_karpenter(&client, &karpenter, &clock);
     let (ahead, looked) = watch::channel(Arc::default());
     let guarding = guards::Guards {
@@ -123,7 +126,11 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     if config.sources.is_empty() {
         tracing::warn!("no source of load is configured, so only schedules and holds act: add [sources.<name>]");
     }
+    let (pools, hands) =
+        pools::Pools::new(&config, client.clone(), nodes, cluster.clone(), right.clone(), clock.clone());
+    let pooling = tokio::spawn(pools::keep(hands, stopped.clone()));
     let ticker = ticker::Ticker {
+        pools,
         events: Events::start(client, identity.clone()),
         config,
         clock,
@@ -155,6 +162,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     stopper.send_replace(true);
     let end = async {
         let _ = ticking.await;
+        let _ = pooling.await;
         let _ = election.await;
     };
     if tokio::time::timeout(END, end).await.is_err() {

@@ -5,6 +5,7 @@ use crate::config::Mode;
 use crate::demand::LeadLine;
 use crate::history::Spending;
 use crate::plan::guard::{GuardOutcome, Span, Wave};
+use crate::plan::pool::PoolReason;
 use crate::plan::{Observation, SourceState};
 use crate::policy::{Policy, Workload};
 use crate::tick::Decision;
@@ -38,6 +39,9 @@ pub struct Statez {
     /// NodePools that are guarded, or would be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardState>,
+    /// Warm pools, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolState>,
     /// Every workload that opted in, by namespace and name.
     pub workloads: Vec<WorkloadState>,
 }
@@ -64,6 +68,33 @@ pub struct GuardState {
     pub waves: Vec<Wave>,
     /// Why nothing can be written.
     pub problem: Option<String>,
+}
+
+/// One warm pool.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PoolState {
+    /// Its name in the config.
+    pub name: String,
+    /// capacity-buffer or placeholders. None: nothing is written so far, or ever (mode observe).
+    pub backend: Option<String>,
+    /// Slots that are wanted.
+    pub slots: u32,
+    /// Slots that are there.
+    pub ready: u32,
+    /// What binds the size. None: no workload is in it.
+    pub reason: Option<PoolReason>,
+    /// Share of the last week in which it was enough. None: nothing was judged so far.
+    pub hit_rate: Option<f64>,
+    /// Scenarios behind the size.
+    pub scenarios: usize,
+    /// Slots that pods of now needed.
+    pub shortfall: f32,
+    /// Its workloads.
+    pub members: Vec<String>,
+    /// What is wrong, or not as one would expect.
+    pub problems: Vec<String>,
+    /// Stuck pods that were freed by deleting a placeholder, in all pools.
+    pub nudges: u64,
 }
 
 /// Who writes.

@@ -11,9 +11,9 @@ use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
 use crate::plan::SourceState;
 use crate::policy::{Policy, resolve};
-use crate::series::Sample;
+use crate::series::{Sample, Series};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
-use crate::units::{Replicas, Step, Time};
+use crate::units::{Replicas, Step, Time, replicas_for};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub struct Tended {
     write_after: Deadline,
     /// In observe mode: what would be written.
     shadow: Option<Ledger>,
+    /// Replicas that the recorded load needed, every five minutes from an instant on. For its warm pool.
+    past: Option<(Time, Vec<f32>)>,
 }
 
 impl Tended {
@@ -111,6 +113,7 @@ impl Tended {
             write_failures: 0,
             write_after: Deadline::now(),
             shadow: None,
+            past: None,
         }
     }
 
@@ -271,6 +274,11 @@ impl Tended {
             continued: self.decision.is_some(),
         });
         self.days = Days::of(lessons.iter().map(|l| &l.history));
+        self.past = lessons
+            .iter()
+            .zip(&policy.metrics)
+            .next()
+            .and_then(|(l, m)| past_needs(&l.history, m.capacity_per_replica));
         self.memory.metrics = lessons.into_iter().map(|l| l.memory).collect();
         record
     }
@@ -380,6 +388,21 @@ impl Tended {
         self.shadow = None;
     }
 
+    /// History is being fetched or learned from.
+    pub fn is_learning(&self) -> bool {
+        self.learning != Learning::Done
+    }
+
+    /// Replicas that the recorded load needed, every five minutes; NaN where it is not known.
+    pub fn past_needs(&self) -> Option<(Time, &[f32])> {
+        self.past.as_ref().map(|(first, needs)| (*first, needs.as_slice()))
+    }
+
+    /// The newest load of the first metric.
+    pub fn newest_load(&self) -> Option<f64> {
+        self.memory.metrics.first().and_then(|m| m.newest()).map(|(_, load)| load)
+    }
+
     /// True when a write may be tried: none is under way, and the last failure is long enough ago.
     pub fn may_write(&self) -> bool {
         !self.writing && self.write_after.passed()
@@ -470,6 +493,19 @@ impl Tended {
             decision: self.decision.clone(),
         }
     }
+}
+
+fn past_needs(history: &Series, capacity: f64) -> Option<(Time, Vec<f32>)> {
+    /// Two weeks.
+    const KEPT: usize = 14 * 288;
+    let stride = super::pools::PAST_STEP;
+    let every = (stride.as_secs() / u64::from(history.step().secs())).max(1) as usize;
+    let first = history.len().saturating_sub(KEPT * every);
+    // the same instants for every workload
+    let first = (first..history.len()).find(|i| history.at(*i).secs() % stride.as_secs() as i64 == 0)?;
+    let need = |i: usize| history.get(i).measured().map_or(f32::NAN, |load| replicas_for(load, capacity) as f32);
+    let usable = capacity.is_finite() && capacity > 0.0;
+    usable.then(|| (history.at(first), (first..history.len()).step_by(every).map(need).collect()))
 }
 
 fn pause(failures: u32) -> Duration {

@@ -6,6 +6,7 @@ use super::board::Board;
 use super::events::Events;
 use super::learning::{Learned, Task};
 use super::polling::{Fed, Sources, Wanted, last_step, poll};
+use super::pools::Pools;
 use super::statez::{LeaseState, Statez};
 use super::telling::Told;
 use super::tended::Tended;
@@ -48,6 +49,7 @@ pub(super) struct Ticker {
     pub identity: String,
     pub lessons: mpsc::Sender<Task>,
     pub tended: BTreeMap<Workload, (Tended, Told)>,
+    pub pools: Pools,
     /// Sites that are being given back.
     pub releasing: BTreeSet<Workload>,
     /// Lead times of all workloads together, as of the last step.
@@ -96,6 +98,10 @@ impl Ticker {
                         tokio::select! {
                             () = super::told_to_stop(&mut stop) => break,
                             () = self.step(last_polled) => {}
+                        }
+                        self.pools.step(self.clock.now(), &mut self.tended, &self.config);
+                        if self.right.held() {
+                            self.pools.tell(&self.tended, &self.events, self.clock.now());
                         }
                         self.sweep();
                     } else {
@@ -368,6 +374,7 @@ impl Ticker {
             guards: self.board.guards(),
             spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
             lead_times: self.lead_times.clone(),
+            pools: self.pools.states(),
             workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),
         }
     }

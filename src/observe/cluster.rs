@@ -1,7 +1,7 @@
 //! What the watches have seen, as plain values: only what matters of only the objects that matter.
 
 use super::stop::Stop;
-use super::views::{AutoscalerSight, WorkloadSight};
+use super::views::{AutoscalerSight, SlotView, WorkloadSight};
 use crate::actuate::{Ledger, Target, TargetView};
 use crate::error::Problem;
 use crate::plan::Observation;
@@ -9,7 +9,7 @@ use crate::plan::nodes::Placement;
 use crate::policy::{AutoscalerView, Workload, WorkloadKind, WorkloadView};
 use crate::units::{MAX_REPLICAS, Time};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -128,6 +128,8 @@ pub struct Sight {
     pub uid: String,
     /// What its pods ask of nodes.
     pub placement: Placement,
+    /// What a slot of a warm pool needs to know of it.
+    pub slot: Arc<SlotView>,
     /// Where a floor would be written, as it stands. Err: nowhere, and why.
     pub target: Result<TargetView, Problem>,
     /// For the plan.
@@ -355,7 +357,15 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         stopped: false,
     };
     let placement = workload.placement.clone();
-    Sight { view, uid: workload.uid.clone(), placement, target, observation, stopped: None }
+    Sight {
+        view,
+        uid: workload.uid.clone(),
+        placement,
+        slot: workload.slot.clone(),
+        target,
+        observation,
+        stopped: None,
+    }
 }
 
 /// Where the floor of a workload is written: its one autoscaler, or itself.

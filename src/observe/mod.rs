@@ -16,5 +16,5 @@ pub use karpenter::{Capability, Karpenter, NodeKind, watch_karpenter};
 pub use pods::{Condition, Pods};
 pub use starts::{PodStart, starts};
 pub use stop::Stop;
-pub use views::PREFIX;
+pub use views::{PREFIX, SlotView};
 pub use watch::{watch, watch_pods, watch_stops};

@@ -1,6 +1,7 @@
 //! API objects → plain values. What does not fit is a [`Problem`] with the object and the field, and costs only that
 //! object.
 
+use crate::actuate::pool::PodShape;
 use crate::actuate::{KEDA_MAX_REPLICAS, LEDGER, Ledger, LedgerError, Target};
 use crate::error::Problem;
 use crate::observe::karpenter::placement;
@@ -17,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Annotations of ours begin so.
 pub const PREFIX: &str = "forescale.dev/";
@@ -30,6 +32,8 @@ pub struct WorkloadSight {
     pub uid: String,
     /// What its pods ask of nodes.
     pub placement: Placement,
+    /// What a slot of a warm pool needs to know of it.
+    pub slot: Arc<SlotView>,
     /// Replicas that are ready.
     pub ready: Replicas,
     /// A rollout is under way.
@@ -38,6 +42,15 @@ pub struct WorkloadSight {
     pub blocked: Option<String>,
     /// Our ledger on it.
     pub ledger: Result<Option<Ledger>, LedgerError>,
+}
+
+/// A workload as a warm pool sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SlotView {
+    /// The labels of the workload itself.
+    pub labels: BTreeMap<String, String>,
+    /// What room its pods take.
+    pub shape: PodShape,
 }
 
 /// An autoscaler and what it scales.
@@ -137,6 +150,10 @@ fn sight(
         },
         uid: meta.uid.clone().unwrap_or_default(),
         placement: template.map(placement).unwrap_or_default(),
+        slot: Arc::new(SlotView {
+            labels: meta.labels.clone().unwrap_or_default(),
+            shape: template.map(|t| PodShape::of(&serde_json::json!({ "spec": t.spec }))).unwrap_or_default(),
+        }),
         ready: 0,
         rollout: false,
         blocked: None,

@@ -156,6 +156,13 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "At least so many replicas until then, whatever load and schedules say; within `max-replicas`. For emergencies; `forescale hold` writes it.",
         "20 until 2026-11-24T18:00:00Z",
     ),
+    user(
+        "pool",
+        "name of a pool in the config",
+        "the pool whose selector fits",
+        "The warm pool that holds slots ready for this workload's pods; a workload has one at most.",
+        "web",
+    ),
     Annotation {
         name: "ledger",
         form: "JSON",
@@ -197,6 +204,8 @@ pub struct Annotations {
     pub calendars: Option<Vec<String>>,
     /// `hold`.
     pub hold: Option<Hold>,
+    /// `pool`.
+    pub pool: Option<String>,
 }
 
 impl Annotations {
@@ -250,6 +259,7 @@ impl Annotations {
                 names => Ok(names.split(',').map(|n| n.trim().to_string()).collect()),
             }),
             hold: reader.value("hold", hold),
+            pool: reader.value("pool", text),
         };
         if let (Some(min), Some(max)) = (annotations.min_replicas, annotations.max_replicas)
             && min > max

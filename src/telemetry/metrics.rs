@@ -63,6 +63,17 @@ struct SourceOf {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolOf {
+    pool: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BackendOf {
+    pool: String,
+    backend: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: String,
 }
@@ -116,6 +127,25 @@ pub struct MetricGauges {
     pub forecast: Vec<(f64, f64)>,
 }
 
+/// A warm pool, for its gauges.
+#[derive(Debug, Clone, Default)]
+pub struct PoolGauges {
+    /// Its name.
+    pub name: String,
+    /// Slots that are wanted.
+    pub slots: u32,
+    /// Slots that are there.
+    pub ready: u32,
+    /// Share of the last week in which it was enough.
+    pub hit_rate: Option<f64>,
+    /// What it is made of.
+    pub backend: Option<String>,
+    /// Things that are wrong with it.
+    pub problems: usize,
+    /// Nudges since the start, of all pools.
+    pub nudges: u64,
+}
+
 /// All metrics of the program. Counters grow as it goes, gauges are set when somebody asks.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -145,6 +175,12 @@ pub struct Metrics {
     lead_time: Family<PhaseOf, Value>,
     lead_starts: Family<PathOf, Gauge>,
     lead_objective: Family<PathOf, Value>,
+    pool_slots: Family<PoolOf, Gauge>,
+    pool_ready: Family<PoolOf, Gauge>,
+    pool_hits: Family<PoolOf, Value>,
+    pool_backend: Family<BackendOf, Gauge>,
+    pool_problems: Family<PoolOf, Gauge>,
+    pool_nudges: Gauge,
     lease: Gauge,
     workloads: Gauge,
     watches_failing: Gauge,
@@ -179,6 +215,12 @@ impl Metrics {
             lead_time: Family::default(),
             lead_starts: Family::default(),
             lead_objective: Family::default(),
+            pool_slots: Family::default(),
+            pool_ready: Family::default(),
+            pool_hits: Family::default(),
+            pool_backend: Family::default(),
+            pool_problems: Family::default(),
+            pool_nudges: Gauge::default(),
             lease: Gauge::default(),
             workloads: Gauge::default(),
             watches_failing: Gauge::default(),
@@ -265,6 +307,16 @@ impl Metrics {
             "What the P95 of a path's lead time is to be at most",
             self.lead_objective.clone(),
         );
+        r.register("pool_slots", "Slots that a warm pool is to hold", self.pool_slots.clone());
+        r.register("pool_slots_ready", "Slots that are there", self.pool_ready.clone());
+        r.register("pool_hit_ratio", "Share of the last week in which the pool was enough", self.pool_hits.clone());
+        r.register("pool_backend_info", "What a warm pool is made of", self.pool_backend.clone());
+        r.register("pool_problems", "Things that are wrong with a warm pool", self.pool_problems.clone());
+        r.register(
+            "pool_nudges_since_start",
+            "Stuck pods that were freed by deleting a placeholder",
+            self.pool_nudges.clone(),
+        );
         r.register("lease_held", "1 where this copy holds the lease and writes", self.lease.clone());
         r.register("workloads", "Workloads that opted in", self.workloads.clone());
         r.register("observe_watches_failing", "Watches that fail", self.watches_failing.clone());
@@ -297,6 +349,29 @@ impl Metrics {
         for path in StartPath::ALL {
             let of = PathOf { path: path.to_string() };
             self.lead_objective.get_or_create(&of).set(objective(path).as_secs_f64());
+        }
+    }
+
+    /// Takes over the warm pools.
+    pub fn pools(&self, pools: &[PoolGauges]) {
+        self.pool_slots.clear();
+        self.pool_ready.clear();
+        self.pool_hits.clear();
+        self.pool_backend.clear();
+        self.pool_problems.clear();
+        for pool in pools {
+            let of = PoolOf { pool: pool.name.clone() };
+            self.pool_slots.get_or_create(&of).set(i64::from(pool.slots));
+            self.pool_ready.get_or_create(&of).set(i64::from(pool.ready));
+            self.pool_problems.get_or_create(&of).set(i64::try_from(pool.problems).unwrap_or(i64::MAX));
+            if let Some(hits) = pool.hit_rate {
+                self.pool_hits.get_or_create(&of).set(hits);
+            }
+            if let Some(backend) = &pool.backend {
+                let of = BackendOf { pool: pool.name.clone(), backend: backend.clone() };
+                self.pool_backend.get_or_create(&of).set(1);
+            }
+            self.pool_nudges.set(i64::try_from(pool.nudges).unwrap_or(i64::MAX));
         }
     }
 

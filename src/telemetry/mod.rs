@@ -8,7 +8,7 @@ mod metrics;
 #[cfg(feature = "daemon")]
 pub use guards::{GuardGauges, GuardMetrics};
 #[cfg(feature = "daemon")]
-pub use metrics::{MetricGauges, Metrics, WorkloadGauges};
+pub use metrics::{MetricGauges, Metrics, PoolGauges, WorkloadGauges};
 
 /// Starts log lines on standard error, as text on a terminal and as JSON elsewhere. `FORESCALE_LOG` filters them as
 /// `RUST_LOG` does elsewhere ("debug", "forescale=debug,kube=info").

@@ -1,0 +1,124 @@
+//! What a slot has to look like so that the pod it stands for can take its place.
+
+use crate::units::Quantity;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The part of a pod template that decides where its pods can run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodShape {
+    /// Requests of a whole pod by resource, in base units: containers and restartable init containers together, or the
+    /// largest init container where that is more. Overhead comes with the runtime class.
+    pub requests: BTreeMap<String, f64>,
+    /// `nodeSelector`, `tolerations`, `affinity.nodeAffinity`, `runtimeClassName`, `schedulerName`: copied as they are.
+    pub placement: Map<String, Value>,
+    /// Topology keys of required anti-affinity, with the label selector each goes with.
+    pub apart: Vec<(String, Value)>,
+    /// `topologySpreadConstraints`, without their selectors.
+    pub spread: Vec<Value>,
+    /// The first container's image.
+    pub image: Option<String>,
+}
+
+/// Fields of a pod spec that are copied.
+const COPIED: [&str; 4] = ["nodeSelector", "tolerations", "runtimeClassName", "schedulerName"];
+
+impl PodShape {
+    /// From a pod template (`spec.template`), as JSON.
+    pub fn of(template: &Value) -> PodShape {
+        let spec = &template["spec"];
+        let mut placement = Map::new();
+        for field in COPIED {
+            if !spec[field].is_null() {
+                placement.insert(field.into(), spec[field].clone());
+            }
+        }
+        if !spec["affinity"]["nodeAffinity"].is_null() {
+            placement.insert("affinity".into(), json!({ "nodeAffinity": spec["affinity"]["nodeAffinity"] }));
+        }
+        let anti = &spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        let apart = list(anti)
+            .iter()
+            .filter_map(|term| Some((term["topologyKey"].as_str()?.to_owned(), term["labelSelector"].clone())));
+        let spread = list(&spec["topologySpreadConstraints"]).iter().filter_map(|constraint| {
+            let mut kept = constraint.as_object()?.clone();
+            kept.retain(|key, _| ["maxSkew", "topologyKey", "whenUnsatisfiable", "minDomains"].contains(&key.as_str()));
+            Some(Value::Object(kept))
+        });
+        PodShape {
+            requests: requests(spec),
+            placement,
+            apart: apart.collect(),
+            spread: spread.collect(),
+            image: list(&spec["containers"]).first().and_then(|c| c["image"].as_str()).map(str::to_owned),
+        }
+    }
+
+    /// Six hex digits that are the same for pods that may run on the same nodes: those share slots.
+    pub fn key(&self) -> String {
+        let bytes = serde_json::to_vec(&(&self.placement, &self.apart, &self.spread)).unwrap_or_default();
+        Sha256::digest(&bytes).iter().take(3).map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Room for either pod: the larger request of each resource. The placement is this one's.
+    pub fn cover(&mut self, other: &PodShape) {
+        for (resource, amount) in &other.requests {
+            let own = self.requests.entry(resource.clone()).or_insert(0.0);
+            *own = own.max(*amount);
+        }
+    }
+
+    /// The requests as a manifest has them.
+    pub fn quantities(&self) -> Map<String, Value> {
+        let text = |resource: &str, amount: f64| match resource {
+            "cpu" => format!("{}m", (amount * 1000.0).ceil() as u64),
+            _ => format!("{}", amount.ceil() as u64),
+        };
+        self.requests.iter().map(|(r, amount)| (r.clone(), Value::String(text(r, *amount)))).collect()
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
+fn requests(spec: &Value) -> BTreeMap<String, f64> {
+    let of = |container: &Value| -> BTreeMap<String, f64> {
+        // a limit without a request is a request
+        let resources = [&container["resources"]["limits"], &container["resources"]["requests"]];
+        let pairs = resources.into_iter().filter_map(Value::as_object).flatten();
+        let read =
+            |amount: &Value| amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
+        pairs.filter_map(|(r, amount)| Some((r.clone(), Quantity::parse(&read(amount)?).ok()?.0))).collect()
+    };
+    let add = |sum: &mut BTreeMap<String, f64>, more: &BTreeMap<String, f64>| {
+        for (resource, amount) in more {
+            *sum.entry(resource.clone()).or_insert(0.0) += amount;
+        }
+    };
+    let (mut sidecars, mut largest) = (BTreeMap::new(), BTreeMap::<String, f64>::new());
+    for container in list(&spec["initContainers"]) {
+        let mut together = of(container);
+        if container["restartPolicy"] == "Always" {
+            add(&mut sidecars, &together);
+        } else {
+            add(&mut together, &sidecars);
+            for (resource, amount) in together {
+                let most = largest.entry(resource).or_insert(0.0);
+                *most = most.max(amount);
+            }
+        }
+    }
+    let mut sum = sidecars;
+    for container in list(&spec["containers"]) {
+        add(&mut sum, &of(container));
+    }
+    for (resource, amount) in largest {
+        let own = sum.entry(resource).or_insert(0.0);
+        *own = own.max(amount);
+    }
+    sum
+}
