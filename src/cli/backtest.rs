@@ -62,16 +62,16 @@ pub struct Args {
     #[command(flatten)]
     calendar: CalendarArgs,
     /// Write decisions: timestamp,desired_replicas
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_parser = super::output, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Write forecasts: origin,horizon_seconds,window_seconds,quantile,value
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_parser = super::output, value_name = "FILE")]
     forecasts: Option<PathBuf>,
     /// Write a decision log for `forescale replay`: JSON lines
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_parser = super::output, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Write scores
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_parser = super::output, value_name = "FILE")]
     json: Option<PathBuf>,
     #[command(flatten)]
     pool: PoolArgs,

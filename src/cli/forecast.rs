@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     csv: bool,
     /// Write a page with a chart
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_parser = super::output, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 

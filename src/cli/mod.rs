@@ -101,6 +101,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A file that is to be written: refused before the work is done, not after it.
+fn output(text: &str) -> Result<std::path::PathBuf, String> {
+    let path = std::path::PathBuf::from(text);
+    if path.is_dir() {
+        return Err("expected a file; found a folder: add a file name".into());
+    }
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => {
+            let folder = folder.display();
+            Err(format!("expected a file in a folder that is there; found no folder {folder}: mkdir -p {folder}"))
+        }
+        None => Ok(path),
+    }
+}
+
 /// An IANA time zone of the command line.
 fn zone(text: &str) -> Result<String, String> {
     match jiff::tz::TimeZone::get(text) {

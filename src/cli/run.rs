@@ -42,12 +42,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     telemetry::start_log();
     let runtime = runtime()?;
     let done = runtime.block_on(async {
+        let mut stop = Box::pin(stop_signal()?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let sources = daemon::build_sources(&config, &clock).await.map_err(Failure::Usage)?;
-        let client = args.cluster.client().await?;
-        greet(&client).await?;
-        let ends = Ends { client, sources, clock, identity: identity() };
-        let stop = stop_signal()?;
+        let start = async {
+            let sources = daemon::build_sources(&config, &clock).await.map_err(Failure::Usage)?;
+            let client = args.cluster.client().await?;
+            greet(&client).await?;
+            Ok::<_, Failure>(Ends { client, sources, clock: clock.clone(), identity: identity() })
+        };
+        let ends = tokio::select! {
+            () = &mut stop => return Ok(()),
+            ends = start => ends?,
+        };
         daemon::run(config, ends, stop).await.map_err(Failure::Failed)
     });
     runtime.shutdown_background();

@@ -147,6 +147,8 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         releasing: BTreeSet::new(),
         lead_times: Vec::new(),
         ahead,
+        leaving: BTreeMap::new(),
+        left: BTreeSet::new(),
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };

@@ -3,7 +3,7 @@
 use super::acting::{Acted, Intent};
 use super::events::{Events, Kind, Regarding, Subject};
 use super::tended::Tended;
-use crate::actuate::{Actions, Outcome, Write, WriteError};
+use crate::actuate::{Actions, Carried, Outcome, Write, WriteError};
 use crate::config::Mode;
 use crate::plan::{Reason, SourceState};
 use crate::units::{Replicas, Time};
@@ -189,6 +189,18 @@ impl Told {
             events.over(&about, Kind::Contested);
         }
         self.outcome = Some(carried.outcome);
+    }
+}
+
+/// The user's value is back on a workload that is not looked after any more.
+pub fn tell_release(about: &Regarding, carried: &Carried, events: &Events, now: Time) {
+    let original = carried.writes.iter().find_map(|w| match w {
+        Write::Restore { original } => Some(*original),
+        Write::Floor { .. } | Write::Ledger { .. } | Write::Scale { .. } => None,
+    });
+    if let Some(original) = original {
+        let own = original.map_or_else(|| "not set".to_string(), |n| n.to_string());
+        events.say(about, Kind::FloorLowered, format!("your floor of {own} is back: opted out"), now);
     }
 }
 

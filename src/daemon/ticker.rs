@@ -3,12 +3,12 @@
 use super::acting::{Acted, Actor, Intent};
 use super::ahead::{RampsAhead, ramps_ahead};
 use super::board::Board;
-use super::events::Events;
+use super::events::{Events, Kind, Regarding};
 use super::learning::{Learned, Task};
 use super::polling::{Fed, Sources, Wanted, last_step, poll};
 use super::pools::Pools;
 use super::statez::{LeaseState, Statez};
-use super::telling::Told;
+use super::telling::{Told, regarding, tell_release};
 use super::tended::Tended;
 use super::{DecisionLog, Right};
 use crate::actuate::{Outcome, Site};
@@ -31,6 +31,8 @@ use tokio::sync::{mpsc, watch};
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Longest wait of the loop: the sign of life for `/healthz`.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+/// No source is waited for longer than this, whatever its timeout: meanwhile the loop stands still.
+const FETCH_MAX: Duration = Duration::from_secs(60);
 /// So long a new copy leaves expired floors alone that it may still renew.
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
@@ -56,6 +58,10 @@ pub(super) struct Ticker {
     pub lead_times: Vec<LeadLine>,
     /// What every workload is expected to want, for the guards.
     pub ahead: watch::Sender<Arc<Vec<RampsAhead>>>,
+    /// Workloads that have opted out and whose floor is still to be given back.
+    pub leaving: BTreeMap<Workload, Regarding>,
+    /// Workloads whose floor of mode act has been told of in mode observe.
+    pub left: BTreeSet<Workload>,
     pub seed: u64,
     pub started: Deadline,
 }
@@ -139,6 +145,7 @@ impl Ticker {
         for workload in gone {
             if let Some((tended, _)) = self.tended.remove(&workload) {
                 tended.revoke();
+                self.leaving.insert(workload, regarding(&tended));
             }
         }
         for (tended, _) in self.tended.values_mut() {
@@ -188,12 +195,14 @@ impl Ticker {
             }
             open.insert(workload.clone(), names.len());
         }
-        let deadline = (step.duration() / 2).clamp(Duration::from_secs(2), Duration::from_secs(30));
         let sources = self.sources.clone();
         let mut asked: FuturesUnordered<_> = by_source
             .into_iter()
             .filter_map(|(name, wanted)| {
                 let source = sources.get(&name)?.clone();
+                // its own timeout speaks first, and gives what was answered by then
+                let own = self.config.sources.get(&name).map_or(Duration::ZERO, |s| s.timeout);
+                let deadline = (step.duration() / 2).max(own + Duration::from_secs(2)).min(FETCH_MAX);
                 Some(async move { poll(source.as_ref(), wanted, to, step, deadline).await })
             })
             .collect();
@@ -300,7 +309,15 @@ impl Ticker {
                 self.board.metrics.write_failed(error.kind());
             }
         }
-        let Some((tended, told)) = self.tended.get_mut(&workload) else { return };
+        let Some((tended, told)) = self.tended.get_mut(&workload) else {
+            if let (Ok(carried), Intent::Release) = (&acted.result, &acted.intent) {
+                // opted out while no copy ran: its uid is not known
+                let unknown = || Regarding { workload: workload.clone(), uid: String::new() };
+                let about = self.leaving.remove(&workload).unwrap_or_else(unknown);
+                tell_release(&about, carried, &self.events, now);
+            }
+            return;
+        };
         told.acted(tended, &acted, &self.events, now);
         if let Ok(carried) = &acted.result {
             if carried.outcome == Outcome::Raised {
@@ -315,11 +332,17 @@ impl Ticker {
 
     /// Gives back what nobody answers for: the workload is gone, has opted out, or its floor has expired.
     fn sweep(&mut self) {
-        if self.config.mode != Mode::Act || !self.right.held() || !self.cluster.synced(&Watched::ALL) {
+        if !self.right.held() || !self.cluster.synced(&Watched::ALL) {
             return;
         }
+        if self.config.mode != Mode::Act {
+            return self.tell_left();
+        }
         let now = self.clock.now();
-        for (workload, target, ledger) in self.cluster.ledgers() {
+        let ledgers = self.cluster.ledgers();
+        let releasing = &self.releasing;
+        self.leaving.retain(|w, _| releasing.contains(w) || ledgers.iter().any(|(of, _, _)| of == w));
+        for (workload, target, ledger) in ledgers {
             let expired = ledger.expires <= now;
             let (leave, edition) = match self.tended.get(&workload) {
                 None => (false, Default::default()),
@@ -343,6 +366,21 @@ impl Ticker {
             self.releasing.insert(workload.clone());
             let site = Site { workload, target, max_replicas: MAX_REPLICAS };
             self.actor.start(site, Intent::Release, edition, Duration::ZERO);
+        }
+    }
+
+    /// Mode observe writes nothing, so a floor of mode act before it stays until somebody takes it away: says how.
+    fn tell_left(&mut self) {
+        for (workload, _, ledger) in self.cluster.ledgers() {
+            if !self.left.insert(workload.clone()) {
+                continue;
+            }
+            let note = format!(
+                "a floor of {} of mode act still stands; mode observe writes nothing, so it stays: forescale release {} {}",
+                ledger.floor, workload.namespace, workload.name
+            );
+            let uid = self.tended.get(&workload).map(|(t, _)| t.sight.uid.clone()).unwrap_or_default();
+            self.events.say(&Regarding { workload, uid }, Kind::Held, note, self.clock.now());
         }
     }
 

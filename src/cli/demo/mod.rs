@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Write every 15-s step of every cluster as CSV
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_parser = crate::cli::output, value_name = "FILE")]
     record: Option<PathBuf>,
 }
 

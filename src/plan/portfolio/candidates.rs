@@ -35,10 +35,10 @@ impl Candidate {
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.signal != Signal::None {
-            write!(f, "{:?} x {} or ", self.signal, self.margin)?;
+            write!(f, "{} x {} or ", self.signal, self.margin)?;
         }
         if self.other != Signal::None {
-            write!(f, "{:?} or ", self.other)?;
+            write!(f, "{} or ", self.other)?;
         }
         write!(f, "load x {}{}", self.reactive, if self.held { ", held 5 min" } else { "" })
     }

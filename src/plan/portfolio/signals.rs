@@ -2,6 +2,7 @@
 
 use crate::forecast::{LEVELS, WindowForecast};
 use crate::units::Step;
+use std::fmt;
 use std::time::Duration;
 
 /// Days that the ring of loads goes back, and one window more.
@@ -83,6 +84,46 @@ pub enum Signal {
     Half4,
     /// … of the last 16 half hours.
     Half16,
+}
+
+impl fmt::Display for Signal {
+    /// In words, as reports show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Signal::None => "nothing",
+            Signal::Load => "load",
+            Signal::Quantile0 => "forecast 50 %",
+            Signal::Quantile1 => "forecast 70 %",
+            Signal::Quantile2 => "forecast 80 %",
+            Signal::Quantile3 => "forecast 90 %",
+            Signal::Quantile4 => "forecast 95 %",
+            Signal::Quantile5 => "forecast 98 %",
+            Signal::Quantile6 => "forecast 99 %",
+            Signal::Quantile7 => "forecast 99.5 %",
+            Signal::Quantile8 => "forecast 99.9 %",
+            Signal::Day1 => "the same time yesterday",
+            Signal::Day3 => "the same time on 3 days",
+            Signal::Day7 => "the same time on 7 days",
+            Signal::HoltWinters => "Holt-Winters",
+            Signal::Week => "the same time a week ago",
+            Signal::HourlyMean => "hourly means of 14 days",
+            Signal::HourlyMax => "hourly maxima of 14 days",
+            Signal::Recent15 => "the last 15 minutes",
+            Signal::Recent30 => "the last 30 minutes",
+            Signal::Recent60 => "the last hour",
+            Signal::Recent120 => "the last 2 hours",
+            Signal::Recent360 => "the last 6 hours",
+            Signal::Recent1440 => "the last day",
+            Signal::Hour3 => "these minutes of 3 hours",
+            Signal::Hour8 => "these minutes of 8 hours",
+            Signal::Hour24 => "these minutes of 24 hours",
+            Signal::Around1 => "around this time yesterday",
+            Signal::Around3 => "around this time on 3 days",
+            Signal::Around7 => "around this time on 7 days",
+            Signal::Half4 => "these minutes of 4 half hours",
+            Signal::Half16 => "these minutes of 16 half hours",
+        })
+    }
 }
 
 /// Number of signals.
