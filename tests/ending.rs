@@ -43,7 +43,10 @@ fn serve(stream: TcpStream, answers_version: bool, seen: &mpsc::Sender<String>) 
         let version = path == "/version";
         let _ = seen.send(path);
         if version && answers_version {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", VERSION.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                VERSION.len()
+            );
             (&stream).write_all((head + VERSION).as_bytes()).unwrap();
         }
     }
@@ -60,6 +63,8 @@ fn start(port: u16, dir: &std::path::Path) -> Child {
         .args(["run", "--mode", "act", "--set", "server.listen=127.0.0.1:0", "--set", "sources.main.kind=prometheus"])
         .args(["--set", &format!("sources.main.url=http://127.0.0.1:{port}")])
         .env("KUBECONFIG", kubeconfig)
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
