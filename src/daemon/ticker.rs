@@ -3,7 +3,7 @@
 use super::acting::{Acted, Actor, Intent};
 use super::ahead::{RampsAhead, ramps_ahead};
 use super::board::Board;
-use super::events::{Events, Kind, Regarding};
+use super::events::{Events, Kind, Regarding, Subject};
 use super::learning::{Learned, Task};
 use super::polling::{Fed, Sources, Wanted, last_step, poll};
 use super::pools::Pools;
@@ -312,7 +312,7 @@ impl Ticker {
         let Some((tended, told)) = self.tended.get_mut(&workload) else {
             if let (Ok(carried), Intent::Release) = (&acted.result, &acted.intent) {
                 // opted out while no copy ran: its uid is not known
-                let unknown = || Regarding { workload: workload.clone(), uid: String::new() };
+                let unknown = || Regarding { subject: Subject::Workload(workload.clone()), uid: String::new() };
                 let about = self.leaving.remove(&workload).unwrap_or_else(unknown);
                 tell_release(&about, carried, &self.events, now);
             }
@@ -380,7 +380,12 @@ impl Ticker {
                 ledger.floor, workload.namespace, workload.name
             );
             let uid = self.tended.get(&workload).map(|(t, _)| t.sight.uid.clone()).unwrap_or_default();
-            self.events.say(&Regarding { workload, uid }, Kind::Held, note, self.clock.now());
+            self.events.say(
+                &Regarding { subject: Subject::Workload(workload), uid },
+                Kind::Held,
+                note,
+                self.clock.now(),
+            );
         }
     }
 
