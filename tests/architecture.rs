@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Modules that only compute: no files, environment, network, threads of their own.
-const PURE: [&str; 11] =
-    ["units", "occasion", "policy", "series", "forecast", "demand", "plan", "tick", "simulate", "backtest", "error"];
+const PURE: [&str; 12] = [
+    "units", "occasion", "policy", "series", "forecast", "demand", "plan", "tick", "simulate", "backtest", "lint",
+    "error",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -17,6 +17,7 @@ mod hold;
 mod import;
 #[cfg(feature = "daemon")]
 mod leadtime;
+mod lint;
 #[cfg(feature = "daemon")]
 mod release;
 mod replay;
@@ -49,6 +50,7 @@ enum Command {
     Backtest(Box<backtest::Args>),
     Forecast(Box<forecast::Args>),
     Import(import::Args),
+    Lint(Box<lint::Args>),
     Replay(replay::Args),
     #[cfg(feature = "daemon")]
     Run(run::Args),
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Backtest(args) => backtest::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "daemon")]
         Command::Run(args) => run::run(&args),

@@ -1,5 +1,5 @@
 //! Karpenter's disruption budgets, exactly as its own code reads them
-//! (`sigs.k8s.io/karpenter/pkg/apis/v1/nodepool.go`, v1.14.1): a differential test compares the two.
+//! (`sigs.k8s.io/karpenter/pkg/apis/v1/nodepool.go`, v1.14.1).
 
 use crate::policy::cron::Cron;
 use crate::units::Time;

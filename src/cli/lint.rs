@@ -1,0 +1,187 @@
+//! `forescale lint`: mistakes in objects around scaling and nodes, from files or a cluster.
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Failure, Problem};
+use crate::lint::{Context, Finding, Object, Report, Severity, lint, objects, sarif};
+use crate::units::parse_duration;
+use anyhow::{Context as _, anyhow};
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Find mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod templates.
+///
+/// Files may hold several documents, Lists, and kinds that are not known: those are skipped and counted. Each finding
+/// says what happens at run time, and YAML that does what is meant. docs/lint.md has every rule.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  forescale lint k8s/*.yaml
+  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
+  forescale lint --cluster --json
+  forescale lint k8s/*.yaml --sarif > lint.sarif
+
+Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.")]
+pub struct Args {
+    /// YAML or JSON of Kubernetes objects (- for standard input)
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Look at the objects of the cluster, too
+    #[cfg(feature = "daemon")]
+    #[arg(long)]
+    cluster: bool,
+    /// Where people work whose hours budgets are meant for
+    #[arg(long, value_name = "ZONE", value_parser = super::zone)]
+    time_zone: Option<String>,
+    /// Replicas of the forecast peak: of one workload, or N alone for each
+    #[arg(long, value_name = "[[NAMESPACE/]NAME=]N", value_parser = peak)]
+    peak_replicas: Vec<(String, u32)>,
+    /// From a decision to serving, and the lead of the warm pool
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lead_time: Option<Duration>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "sarif")]
+    json: bool,
+    /// Print SARIF 2.1.0
+    #[arg(long)]
+    sarif: bool,
+    #[cfg(feature = "daemon")]
+    #[command(flatten)]
+    access: super::cluster::ClusterArgs,
+}
+
+fn peak(text: &str) -> Result<(String, u32), String> {
+    let (name, number) = text.rsplit_once('=').unwrap_or(("*", text));
+    let number =
+        number.parse().map_err(|_| format!("expected a number of replicas such as shop/web=80; found {text:?}"))?;
+    Ok((name.to_owned(), number))
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for file in &args.files {
+        match read(file) {
+            Ok(found) => all.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    #[cfg(feature = "daemon")]
+    if args.cluster {
+        all.extend(from_cluster(args)?);
+    }
+    #[cfg(feature = "daemon")]
+    let nothing = args.files.is_empty() && !args.cluster;
+    #[cfg(not(feature = "daemon"))]
+    let nothing = args.files.is_empty();
+    if nothing {
+        return Err(Problem::new("lint", "files, - or --cluster", "none").into());
+    }
+    let zone = args.time_zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
+    let context = Context {
+        time_zone: zone,
+        peak_replicas: args.peak_replicas.clone(),
+        lead_time: args.lead_time,
+        now: SystemClock.now().secs(),
+    };
+    let report = lint(&all, &context);
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).context("cannot be shown as JSON");
+    match (args.json, args.sarif) {
+        (true, _) => println!("{}", pretty(&serde_json::to_value(&report).context("cannot be shown as JSON")?)?),
+        (_, true) => println!("{}", pretty(&sarif(&report, env!("CARGO_PKG_VERSION")))?),
+        _ => print!("{}", text(&report)),
+    }
+    match (problems.is_empty(), report.findings.len()) {
+        (false, _) => Err(Failure::Usage(problems)),
+        (true, 0) => Ok(()),
+        (true, n) => Err(Failure::Failed(anyhow!("{n} findings"))),
+    }
+}
+
+fn read(file: &PathBuf) -> Result<Vec<Object>, Problem> {
+    let name = file.display().to_string();
+    let mut text = String::new();
+    match name.as_str() {
+        "-" => std::io::stdin().read_to_string(&mut text).map(drop),
+        _ => std::fs::read_to_string(file).map(|content| text = content),
+    }
+    .map_err(|e| Problem::new(&name, "a readable YAML or JSON file of UTF-8 text", e.to_string()))?;
+    objects(&name, &text)
+}
+
+fn text(report: &Report) -> String {
+    let mut out = String::new();
+    for f in &report.findings {
+        let Finding { file, line, column, rule, object, field, message, happens, instead, .. } = f;
+        let severity = match f.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let _ = writeln!(out, "{file}:{line}:{column}: {severity} [{rule}] {object} {field}: {message}");
+        let _ = writeln!(out, "  at run time: {happens}");
+        if !instead.is_empty() {
+            let _ = writeln!(out, "  instead:\n    {}", instead.replace('\n', "\n    "));
+        }
+    }
+    let _ = writeln!(
+        out,
+        "{} findings in {} objects; {} of other kinds skipped",
+        report.findings.len(),
+        report.checked,
+        report.skipped
+    );
+    out
+}
+
+/// Kinds that are asked for in a cluster: group, version, kind.
+#[cfg(feature = "daemon")]
+const ASKED: [(&str, &str, &str); 9] = [
+    ("karpenter.sh", "v1", "NodePool"),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler"),
+    ("keda.sh", "v1alpha1", "ScaledObject"),
+    ("scheduling.k8s.io", "v1", "PriorityClass"),
+    ("policy", "v1", "PodDisruptionBudget"),
+    ("apps", "v1", "Deployment"),
+    ("apps", "v1", "StatefulSet"),
+    ("", "v1", "ResourceQuota"),
+    ("autoscaling.x-k8s.io", "v1beta1", "CapacityBuffer"),
+];
+
+#[cfg(feature = "daemon")]
+fn from_cluster(args: &Args) -> Result<Vec<Object>, Failure> {
+    use super::cluster::{greet, runtime};
+    use crate::actuate::chain;
+    use kube::api::{Api, DynamicObject, ListParams};
+    use kube::core::{ApiResource, GroupVersionKind};
+    crate::telemetry::start_log();
+    let runtime = runtime()?;
+    let found = runtime.block_on(async {
+        let client = args.access.client().await?;
+        greet(&client).await?;
+        let mut all = Vec::new();
+        for (group, version, kind) in ASKED {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+            let list = match api.list(&ListParams::default()).await {
+                Ok(list) => list.items,
+                Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                Err(error) => return Err(Failure::Failed(anyhow!("list {}: {}", resource.plural, chain(&error)))),
+            };
+            for mut object in list {
+                object.types =
+                    Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: kind.into() });
+                object.metadata.managed_fields = None;
+                let name = object.metadata.name.clone().unwrap_or_default();
+                let place = match &object.metadata.namespace {
+                    Some(namespace) => format!("cluster/{}/{namespace}/{name}", resource.plural),
+                    None => format!("cluster/{}/{name}", resource.plural),
+                };
+                let text = serde_json::to_string_pretty(&object).context("cannot be shown as JSON")?;
+                all.extend(objects(&place, &text)?);
+            }
+        }
+        Ok(all)
+    });
+    runtime.shutdown_background();
+    found
+}

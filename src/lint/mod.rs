@@ -1,0 +1,142 @@
+//! `forescale lint`: mistakes in objects around scaling and nodes that the API accepts, or refuses too late.
+//!
+//! Pure: text → findings. Files may hold several documents, `List`s, comments in any language and kinds that are not
+//! known; those are skipped and counted.
+
+mod nodepool;
+mod pods;
+mod read;
+mod rules;
+mod sarif;
+mod scaling;
+mod together;
+
+pub use read::{Node, Object, Value, objects};
+pub use rules::{RULES, Rule, reference, rule};
+pub use sarif::sarif;
+
+use serde::Serialize;
+use std::time::Duration;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It works, but not as meant, or not always.
+    Warning,
+    /// It is refused, or does something else than it says.
+    Error,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, or `-`, or the cluster.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// Kind and name of the object.
+    pub object: String,
+    /// Path of the field.
+    pub field: String,
+    /// What is wrong here.
+    pub message: String,
+    /// What happens at run time.
+    pub happens: &'static str,
+    /// YAML that does what is meant.
+    pub instead: String,
+}
+
+/// What is known besides the objects. None: not known, so nothing is said of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Context {
+    /// Where people work whose hours budgets are meant for.
+    pub time_zone: Option<jiff::tz::TimeZone>,
+    /// Replicas of the forecast peak, by `namespace/name`, or by `*` for every workload.
+    pub peak_replicas: Vec<(String, u32)>,
+    /// From a decision to serving.
+    pub lead_time: Option<Duration>,
+    /// Now, for offsets of the zone: seconds since 1970.
+    pub now: i64,
+}
+
+impl Context {
+    /// Replicas of the forecast peak of a workload.
+    fn peak(&self, namespace: &str, name: &str) -> Option<u32> {
+        let full = format!("{namespace}/{name}");
+        let of = |key: &str| self.peak_replicas.iter().find(|(k, _)| k == key).map(|(_, n)| *n);
+        of(&full).or_else(|| of(name)).or_else(|| of("*"))
+    }
+}
+
+/// What was looked at and found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Mistakes, by file and line.
+    pub findings: Vec<Finding>,
+    /// Objects that were checked.
+    pub checked: usize,
+    /// Objects of kinds that are not known, and documents that are no objects.
+    pub skipped: usize,
+}
+
+/// Checks objects, each by itself and together.
+pub fn lint(objects: &[Object], context: &Context) -> Report {
+    let mut report = Report::default();
+    for object in objects {
+        let known = match object.kind.as_str() {
+            "NodePool" | "Provisioner" | "AWSNodeTemplate" | "Machine" => {
+                nodepool::check(object, context, &mut report.findings)
+            }
+            "HorizontalPodAutoscaler" | "ScaledObject" => scaling::check(object, context, &mut report.findings),
+            "PriorityClass"
+            | "PodDisruptionBudget"
+            | "Deployment"
+            | "StatefulSet"
+            | "DaemonSet"
+            | "Pod"
+            | "PodTemplate" => pods::check(object, &mut report.findings),
+            "ResourceQuota" | "CapacityBuffer" => true,
+            _ => false,
+        };
+        match known {
+            true => report.checked += 1,
+            false => report.skipped += 1,
+        }
+    }
+    together::check(objects, context, &mut report.findings);
+    report.findings.sort_by(|a, b| (&a.file, a.line, a.column, a.rule).cmp(&(&b.file, b.line, b.column, b.rule)));
+    report.findings.dedup();
+    report
+}
+
+/// Notes a finding at a node of an object.
+fn found(
+    findings: &mut Vec<Finding>,
+    id: &'static str,
+    object: &Object,
+    at: &Node,
+    field: &str,
+    message: String,
+    instead: String,
+) {
+    let Some(rule) = rule(id) else { return };
+    findings.push(Finding {
+        rule: id,
+        severity: rule.severity,
+        file: object.file.clone(),
+        line: at.line,
+        column: at.column,
+        object: object.to_string(),
+        field: field.to_owned(),
+        message,
+        happens: rule.happens,
+        instead: if instead.is_empty() { rule.good.to_owned() } else { instead },
+    });
+}

@@ -1,0 +1,249 @@
+//! NodePools, and what they were called before.
+
+use super::{Context, Finding, Node, Object, Value, found};
+use crate::plan::guard::{REASONS, go_duration};
+use crate::policy::cron::Cron;
+
+/// Entries the API takes.
+const BUDGETS_MAX: usize = 50;
+/// Working hours that budgets are meant for, minutes of the local day.
+const WORKING: (i64, i64) = (8 * 60, 18 * 60);
+
+/// Checks one; true: it is of a kind that is known.
+pub(super) fn check(object: &Object, context: &Context, findings: &mut Vec<Finding>) -> bool {
+    let group = object.api_version.split('/').next().unwrap_or_default();
+    if object.kind == "Machine" && !group.starts_with("karpenter") {
+        return false;
+    }
+    let old = object.kind != "NodePool" || object.api_version != "karpenter.sh/v1";
+    if old {
+        if !group.starts_with("karpenter") {
+            return false;
+        }
+        let message = format!("{} {} is gone since Karpenter 1.0", object.api_version, object.kind);
+        let at = object.root.entry("apiVersion").unwrap_or(&object.root);
+        let instead = "apiVersion: karpenter.sh/v1\nkind: NodePool\nspec:\n  template:\n    spec:\n      expireAfter: 720h\n  disruption:\n    consolidationPolicy: WhenEmptyOrUnderutilized\n    consolidateAfter: 5m";
+        found(findings, "removed-api", object, at, "apiVersion", message, instead.into());
+    }
+    weight(object, findings);
+    let Some(disruption) = object.root.get("spec.disruption") else { return true };
+    if let Some(at) = disruption.entry("expireAfter").filter(|_| !old) {
+        let instead = format!("spec:\n  template:\n    spec:\n      expireAfter: {}", at.words());
+        let message = "expireAfter moved to spec.template.spec in karpenter.sh/v1".to_string();
+        found(findings, "removed-api", object, at, "spec.disruption.expireAfter", message, instead);
+    }
+    if let Some(at) = disruption.entry("consolidationPolicy").filter(|p| p.text() == Some("WhenUnderutilized")) {
+        let message = "WhenUnderutilized is a value of v1beta1".to_string();
+        let instead = "consolidationPolicy: WhenEmptyOrUnderutilized".to_string();
+        found(findings, "removed-api", object, at, "spec.disruption.consolidationPolicy", message, instead);
+    }
+    if disruption.entry("consolidateAfter").is_none() && !old {
+        let message = "spec.disruption has no consolidateAfter".to_string();
+        found(findings, "consolidate-after-missing", object, disruption, "spec.disruption", message, String::new());
+    }
+    let Some(budgets) = disruption.entry("budgets") else { return true };
+    match budgets.items().len() {
+        0 => found(
+            findings,
+            "budgets-empty",
+            object,
+            budgets,
+            "spec.disruption.budgets",
+            "budgets is an empty list".into(),
+            String::new(),
+        ),
+        n if n > BUDGETS_MAX => {
+            let message = format!("{n} budgets; the API takes {BUDGETS_MAX}");
+            found(findings, "budgets-too-many", object, budgets, "spec.disruption.budgets", message, String::new());
+        }
+        _ => {}
+    }
+    for (i, budget) in budgets.items().iter().enumerate() {
+        Entry { object, at: budget, path: format!("spec.disruption.budgets[{i}]") }.check(context, findings);
+    }
+    true
+}
+
+fn weight(object: &Object, findings: &mut Vec<Finding>) {
+    let Some(at) = object.root.get("spec.weight") else { return };
+    if at.number().is_none_or(|n| !(1.0..=100.0).contains(&n)) {
+        let message = format!("weight {} is not between 1 and 100; the larger is tried first", at.words());
+        found(findings, "weight-range", object, at, "spec.weight", message, String::new());
+    }
+}
+
+/// One budget.
+struct Entry<'a> {
+    object: &'a Object,
+    at: &'a Node,
+    path: String,
+}
+
+impl Entry<'_> {
+    fn say(&self, findings: &mut Vec<Finding>, id: &'static str, key: &str, message: String, instead: String) {
+        let at = self.at.entry(key).unwrap_or(self.at);
+        found(findings, id, self.object, at, &format!("{}.{key}", self.path), message, instead);
+    }
+
+    fn check(&self, context: &Context, findings: &mut Vec<Finding>) {
+        self.nodes(findings);
+        self.reasons(findings);
+        let (schedule, duration) = (self.at.entry("schedule"), self.at.entry("duration"));
+        match (schedule, duration) {
+            (Some(s), None) => {
+                let instead = format!("schedule: \"{}\"\nduration: 12h", s.words());
+                self.say(
+                    findings,
+                    "budget-schedule-duration",
+                    "schedule",
+                    "a schedule without a duration".into(),
+                    instead,
+                );
+            }
+            (None, Some(d)) => {
+                let instead = format!("schedule: \"0 19 * * *\"\nduration: {}", d.words());
+                self.say(
+                    findings,
+                    "budget-schedule-duration",
+                    "duration",
+                    "a duration without a schedule".into(),
+                    instead,
+                );
+            }
+            _ => {}
+        }
+        if let Some(d) = duration.map(Node::words)
+            && (go_duration(&d).is_none_or(|t| t.as_secs() % 60 != 0) || d.trim_end_matches("0s").contains('s'))
+        {
+            let message = format!("duration {d:?} is not in hours and minutes");
+            self.say(findings, "budget-duration", "duration", message, String::new());
+        }
+        let Some(text) = schedule.map(Node::words) else { return };
+        match Cron::parse_even_if_never(&text) {
+            Ok(Some(cron)) => {
+                let length = duration.and_then(|d| go_duration(&d.words()));
+                if let Some(length) = length {
+                    self.local(&cron, &text, length.as_secs().cast_signed(), context, findings);
+                }
+            }
+            Ok(None) => {
+                let message = format!("{text:?}: this date never comes");
+                self.say(findings, "budget-impossible-date", "schedule", message, String::new());
+            }
+            Err(expected) => {
+                let message = format!("{text:?}: expected {expected}");
+                self.say(findings, "budget-cron", "schedule", message, repaired(&text));
+            }
+        }
+    }
+
+    fn nodes(&self, findings: &mut Vec<Finding>) {
+        let Some(at) = self.at.entry("nodes") else { return };
+        let valid = |text: &str| match text.strip_suffix('%') {
+            Some(n) => n == "100" || matches!(n.len(), 1 | 2) && n.bytes().all(|b| b.is_ascii_digit()),
+            None => !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
+        };
+        if at.text().is_none_or(|text| !valid(text)) {
+            let message = match at.value {
+                Value::Number(_) => format!("nodes: {} is a number; the API wants text", at.words()),
+                _ => format!("nodes {:?} is neither a number nor a percentage up to 100%", at.words()),
+            };
+            let digits: String = at.words().chars().filter(char::is_ascii_digit).collect();
+            let instead = match at.value {
+                Value::Number(_) if !digits.is_empty() => format!("nodes: \"{digits}\""),
+                _ => String::new(),
+            };
+            self.say(findings, "budget-nodes", "nodes", message, instead);
+        }
+    }
+
+    fn reasons(&self, findings: &mut Vec<Finding>) {
+        let Some(at) = self.at.entry("reasons") else { return };
+        if at.items().is_empty() {
+            return self.say(findings, "reasons-empty", "reasons", "reasons is an empty list".into(), String::new());
+        }
+        for reason in at.items() {
+            let text = reason.words();
+            if !REASONS.contains(&text.as_str()) {
+                let message = format!("{text} is no reason; there are {}", REASONS.join(", "));
+                let field = format!("{}.reasons", self.path);
+                let instead = match text.as_str() {
+                    "Expired" => {
+                        "# expiry is not governed by budgets; spread it by spec.template.spec.expireAfter".into()
+                    }
+                    _ => String::new(),
+                };
+                found(findings, "budget-reason", self.object, reason, &field, message, instead);
+            }
+        }
+    }
+
+    /// A window that would lie in working hours if it were local, and does not.
+    fn local(&self, cron: &Cron, text: &str, length: i64, context: &Context, findings: &mut Vec<Finding>) {
+        let Some(zone) = &context.time_zone else { return };
+        if !matches!(text.split_whitespace().nth(1), Some(hour) if hour.parse::<u8>().is_ok()) || length > 20 * 3600 {
+            return;
+        }
+        let Some(hit) = cron.next(context.now) else { return };
+        let Ok(stamp) = jiff::Timestamp::from_second(hit) else { return };
+        let offset = i64::from(zone.to_offset(stamp).seconds()) / 60;
+        let begin = hit.rem_euclid(86_400) / 60;
+        let minutes = length / 60;
+        let overlap = |from: i64| -> i64 {
+            let day = |shift: i64| (from + minutes + shift).min(WORKING.1) - (from + shift).max(WORKING.0);
+            [-1440, 0, 1440].into_iter().map(|s| day(s).max(0)).sum()
+        };
+        let (meant, real) = (overlap(begin), overlap((begin + offset).rem_euclid(1440)));
+        if offset != 0 && meant > 0 && real < meant {
+            let clock = |m: i64| format!("{:02}:{:02}", m.rem_euclid(1440) / 60, m.rem_euclid(60));
+            let local = begin + offset;
+            let how = if real == 0 { "never in the working hours" } else { "partly outside the working hours" };
+            let message = format!(
+                "{text:?} is {} to {} UTC, {} to {} there: {how} 08:00 to 18:00",
+                clock(begin),
+                clock(begin + minutes),
+                clock(local),
+                clock(local + minutes)
+            );
+            let utc = (begin - offset).rem_euclid(1440);
+            let rest: Vec<&str> = text.split_whitespace().skip(2).collect();
+            let instead = format!(
+                "schedule: \"{} {} {}\" # UTC; {} there now, an hour off when the clocks change\nduration: {}h{}m",
+                utc % 60,
+                utc / 60,
+                rest.join(" "),
+                clock(begin),
+                minutes / 60,
+                minutes % 60
+            );
+            self.say(findings, "budget-time-zone", "schedule", message, instead);
+        }
+    }
+}
+
+/// A schedule that does what a broken one seems to mean. Empty: it is not clear.
+fn repaired(text: &str) -> String {
+    let mut fields: Vec<&str> = text.split_whitespace().filter(|f| !f.contains("TZ=")).collect();
+    if fields.len() == 6 {
+        fields.remove(0);
+    }
+    let [minute, hour, day, month, weekday] = fields[..] else { return String::new() };
+    let range = hour.split_once('-').and_then(|(a, b)| Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?)));
+    let (hour, duration) = match range {
+        Some((from, to)) if from < 24 && to < 24 => {
+            (from.to_string(), format!("\nduration: {}h", (to + 24 - from) % 24))
+        }
+        _ => (hour.replace("24", "0").replace("25", "1"), String::new()),
+    };
+    let weekday = match weekday {
+        "7" => "0".to_string(),
+        "1-7" | "0-7" => "*".to_string(),
+        "sat-sun" | "6-0" | "6-7" => "0,6".to_string(),
+        other => other.to_string(),
+    };
+    let fixed = format!("{minute} {hour} {day} {month} {weekday}");
+    match Cron::parse(&fixed) {
+        Ok(_) => format!("schedule: \"{fixed}\"{duration}"),
+        Err(_) => String::new(),
+    }
+}

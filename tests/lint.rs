@@ -1,0 +1,169 @@
+//! `forescale lint` on files with known mistakes and on files without, as a library and as a program.
+//!
+//! In `tests/data/lint/bad` a comment `# !RULE` ends every line that a finding must point to, and no other line has one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+use forescale::lint::{Context, RULES, Report, lint, objects, reference, sarif};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root(folder)).unwrap();
+    let mut all: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    all.sort();
+    assert!(!all.is_empty());
+    all
+}
+
+fn context() -> Context {
+    Context {
+        time_zone: jiff::tz::TimeZone::get("Europe/Berlin").ok(),
+        peak_replicas: vec![("big".into(), 80)],
+        lead_time: None,
+        now: 1_795_600_000, // 2026-11-25: Berlin is an hour ahead
+    }
+}
+
+fn report(file: &Path) -> Report {
+    let text = std::fs::read_to_string(file).unwrap();
+    lint(&objects(&file.display().to_string(), &text).unwrap(), &context())
+}
+
+#[test]
+fn every_mistake_is_found_at_its_line_and_nothing_else() {
+    let mut seen = BTreeSet::new();
+    for file in files("tests/data/lint/bad") {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut expected: Vec<(usize, String)> = Vec::new();
+        for (i, line) in text.lines().enumerate() {
+            expected.extend(line.split("# !").nth(1).map(|rule| (i + 1, rule.trim().to_owned())));
+        }
+        let mut found: Vec<(usize, String)> =
+            report(&file).findings.iter().map(|f| (f.line, f.rule.to_owned())).collect();
+        if file.extension().is_some_and(|e| e == "json") {
+            found.iter_mut().for_each(|(line, _)| *line = 8);
+            expected.push((8, "spot-without-fallback".into()));
+        }
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{}", file.display());
+        seen.extend(found.into_iter().map(|(_, rule)| rule));
+    }
+    let all: BTreeSet<String> = RULES.iter().map(|r| r.id.to_owned()).filter(|id| id != "budgets-too-many").collect();
+    assert_eq!(seen, all, "every rule has a file that breaks it");
+}
+
+#[test]
+fn what_is_right_is_left_alone_and_what_is_not_known_is_counted() {
+    for file in files("tests/data/lint/good") {
+        let report = report(&file);
+        assert!(report.findings.is_empty(), "{:#?}", report.findings);
+        assert_eq!((report.checked, report.skipped), (6, 1));
+    }
+}
+
+#[test]
+fn fifty_one_budgets_are_too_many() {
+    let budgets: String = (0..51).map(|_| "    - {nodes: \"1\"}\n").collect();
+    let text = format!(
+        "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {{name: a}}\nspec:\n  disruption:\n    consolidateAfter: 1m\n    budgets:\n{budgets}"
+    );
+    let report = lint(&objects("a.yaml", &text).unwrap(), &Context::default());
+    assert_eq!(report.findings.iter().map(|f| f.rule).collect::<Vec<_>>(), ["budgets-too-many"]);
+}
+
+#[test]
+fn a_broken_range_is_repaired_to_what_it_means() {
+    let report = report(&root("tests/data/lint/bad/budgets.yaml"));
+    let instead = |text: &str| report.findings.iter().find(|f| f.message.starts_with(text)).unwrap().instead.clone();
+    assert_eq!(instead("\"0 19-7"), "schedule: \"0 19 * * *\"\nduration: 12h");
+    assert_eq!(instead("\"0 9 * * 7"), "schedule: \"0 9 * * 0\"");
+    assert_eq!(instead("\"0 9 * * sat-sun"), "schedule: \"0 9 * * 0,6\"");
+    assert_eq!(instead("\"CRON_TZ"), "schedule: \"0 9 * * *\"");
+    assert_eq!(instead("nodes: 0 is a number"), "nodes: \"0\"");
+}
+
+#[test]
+fn hours_are_said_in_both_zones() {
+    let report = report(&root("tests/data/lint/bad/hours.yaml"));
+    let finding = report.findings.iter().find(|f| f.rule == "budget-time-zone").unwrap();
+    assert!(finding.message.contains("09:00 to 18:00 UTC, 10:00 to 19:00 there"), "{}", finding.message);
+    assert!(finding.instead.starts_with("schedule: \"0 8 * * mon-fri\""), "{}", finding.instead);
+}
+
+/// The parts of the SARIF 2.1.0 schema that a viewer relies on.
+#[test]
+fn sarif_is_as_its_standard_has_it() {
+    let log = sarif(&report(&root("tests/data/lint/bad/together.yaml")), "1.2.3");
+    assert_eq!(log["version"], "2.1.0");
+    assert!(log["$schema"].as_str().unwrap().ends_with("sarif-2.1.0.json"));
+    let runs = log["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 1);
+    let driver = &runs[0]["tool"]["driver"];
+    assert_eq!((driver["name"].as_str(), driver["version"].as_str()), (Some("forescale"), Some("1.2.3")));
+    let rules = driver["rules"].as_array().unwrap();
+    let ids: BTreeSet<&str> = rules.iter().map(|r| r["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), rules.len(), "ids are unique");
+    for rule in rules {
+        assert!(rule["shortDescription"]["text"].is_string() && rule["fullDescription"]["text"].is_string());
+        assert!(["warning", "error"].contains(&rule["defaultConfiguration"]["level"].as_str().unwrap()));
+    }
+    let results = runs[0]["results"].as_array().unwrap();
+    assert!(results.len() > 10);
+    for result in results {
+        let index = result["ruleIndex"].as_u64().unwrap() as usize;
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+        assert!(["none", "note", "warning", "error"].contains(&result["level"].as_str().unwrap()));
+        let place = &result["locations"][0]["physicalLocation"];
+        assert!(place["artifactLocation"]["uri"].is_string());
+        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+        assert!(place["region"]["startColumn"].as_u64().unwrap() >= 1);
+    }
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    let path = root("docs/lint.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, reference()).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == reference(), "docs/lint.md is stale: UPDATE=1 cargo test --test lint");
+}
+
+#[test]
+fn exit_codes_tell_clean_findings_and_unreadable_apart() {
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_forescale"))
+            .arg("lint")
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text, _) = run(&["tests/data/lint/good/all.yaml"]);
+    assert_eq!((code, text.as_str()), (Some(0), "0 findings in 6 objects; 1 of other kinds skipped\n"));
+    let (code, text, _) = run(&["tests/data/lint/bad/budgets.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("tests/data/lint/bad/budgets.yaml:6:11: error [weight-range] NodePool web spec.weight"),
+        "{text}"
+    );
+    assert!(text.contains("at run time:") && text.contains("instead:"), "{text}");
+    assert_eq!(run(&[]).0, Some(2));
+    assert_eq!(run(&["no-such-file.yaml"]).0, Some(2));
+    let (code, _, error) = run(&["tests/data/lint/broken.txt", "--json"]);
+    assert_eq!(code, Some(2), "{error}");
+    let (code, text, _) = run(&["--json", "tests/data/lint/bad/spot.json"]);
+    assert_eq!(code, Some(1));
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["findings"][0]["rule"], "spot-without-fallback");
+}
