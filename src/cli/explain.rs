@@ -6,7 +6,7 @@ use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
 use crate::daemon::{LeadSource, MetricState, Statez, WorkloadState, reason_name};
 use crate::error::Failure;
-use crate::forecast::LEVELS;
+use crate::forecast::{LEVELS, Trust};
 use crate::plan::{Parts, Reason, SourceState};
 use crate::units::duration;
 
@@ -77,6 +77,7 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
             None => lines.push("  no forecast yet".into()),
         }
         lines.extend(state.and_then(mixture));
+        lines.extend(state.and_then(|s| s.trust.as_ref()).map(trusted));
     }
     let own = w.workload.to_string();
     let guards = statez.guards.iter().filter(|g| g.workloads.contains(&own));
@@ -99,6 +100,25 @@ fn mixture(state: &MetricState) -> Option<String> {
     };
     let price = state.price.map(|p| format!(" (a missed budget costs {p:.1} replicas)")).unwrap_or_default();
     (!first.is_empty()).then(|| format!("  decided by{price}: {}{others}", named.join("; ")))
+}
+
+/// How far the forecast can be trusted, and whose it is.
+fn trusted(trust: &Trust) -> String {
+    let share = |s: Option<f64>| s.map_or("unknown".into(), |s| format!("{:.1}%", 100.0 * s));
+    let held: Vec<String> = trust
+        .coverage
+        .iter()
+        .map(|c| format!("{}% held {} (worst day {})", 100.0 * c.level, share(c.overall), share(c.worst_day)))
+        .collect();
+    let experts: Vec<String> =
+        trust.experts.iter().map(|(expert, w)| format!("{:.0}% {}", w * 100.0, expert.name())).collect();
+    let loss = match (trust.versus_seasonal_naive, trust.versus_reactive) {
+        (Some(naive), Some(reactive)) => {
+            format!("; its loss is {naive:.2} of seasonal naive's and {reactive:.2} of reacting's")
+        }
+        _ => "; less than a day of outcomes yet".into(),
+    };
+    format!("  the forecast's {}{loss}; it believes {}", held.join(", "), experts.join(", "))
 }
 
 /// The lead time that is planned for, and by which path starts took how long.
@@ -279,6 +299,7 @@ mod tests {
                     samples: 1,
                     candidates: vec![("load x 1.4, held 5 min".into(), 0.75), ("Day1 x 1 or load x 1".into(), 0.25)],
                     price: Some(2.0),
+                    trust: None,
                 }],
                 learning: false,
                 decision: Some(decision),

@@ -125,6 +125,7 @@ fn gauges(statez: &Statez, w: &WorkloadState, now: Time) -> WorkloadGauges {
             load: m.newest.map(|n| n.1),
             age: m.newest.map(|n| now.since(n.0).as_secs_f64()),
             fresh: m.source == SourceState::Fresh && m.doubted.is_none(),
+            trust: m.trust.clone(),
             forecast: lead.map(|l| LEVELS.iter().copied().zip(l.values).collect()).unwrap_or_default(),
         }
     };

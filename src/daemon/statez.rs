@@ -3,6 +3,7 @@
 use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
 use crate::demand::LeadLine;
+use crate::forecast::Trust;
 use crate::history::Spending;
 use crate::plan::guard::{GuardOutcome, Span, Wave};
 use crate::plan::pool::PoolReason;
@@ -190,4 +191,7 @@ pub struct MetricState {
     /// The price of missing one budget: so many replicas per replica of load.
     #[serde(default)]
     pub price: Option<f32>,
+    /// How far its forecast at the lead can be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
 }

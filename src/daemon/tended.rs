@@ -459,6 +459,17 @@ impl Tended {
         target.ledger.as_ref().map_or(target.standing(), |l| l.original)
     }
 
+    /// Does the forecasters' homework on a thread for such work, one after the other.
+    pub async fn study(&mut self) {
+        for memory in &mut self.memory.metrics {
+            if let Some(homework) = memory.homework()
+                && let Ok(done) = tokio::task::spawn_blocking(move || homework.work()).await
+            {
+                memory.hand_in(done);
+            }
+        }
+    }
+
     /// For `/statez`.
     pub fn state(&self, config: &Config) -> WorkloadState {
         let metrics = self.feeds.iter().enumerate().map(|(i, feed)| {
@@ -472,6 +483,7 @@ impl Tended {
                     .map(|m| m.planner().portfolio().mixture().map(|(c, w)| (c.to_string(), w)).collect())
                     .unwrap_or_default(),
                 price: memory.map(|m| m.planner().portfolio().price()),
+                trust: memory.and_then(|m| m.trust()),
             }
         });
         WorkloadState {

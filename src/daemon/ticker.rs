@@ -214,6 +214,7 @@ impl Ticker {
         }
         self.board.first_history();
         self.look_ahead();
+        self.study().await;
     }
 
     /// Tells the guards what is expected.
@@ -222,6 +223,18 @@ impl Ticker {
         let tended = self.tended.values_mut();
         let ahead: Vec<RampsAhead> = tended.filter_map(|(t, _)| ramps_ahead(t, &self.config, now)).collect();
         self.ahead.send_replace(Arc::new(ahead));
+    }
+
+    /// Lets forecasters do their homework after the decisions, for a tenth of a step at most: there are 15 minutes for it,
+    /// and what is left then is done on the tick.
+    async fn study(&mut self) {
+        let begun = self.clock.now();
+        for (tended, _) in self.tended.values_mut() {
+            tended.study().await;
+            if self.clock.now().since(begun) > self.config.workloads.step.duration() / 10 {
+                break;
+            }
+        }
     }
 
     /// Gives the workloads that have all they asked for.

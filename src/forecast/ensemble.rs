@@ -205,6 +205,11 @@ impl Window {
         self.ridge.gram()
     }
 
+    /// Features that ridge needs, of all. None: not known yet.
+    pub fn features_kept(&self) -> Option<usize> {
+        self.ridge.kept()
+    }
+
     /// From now on the screened ridge takes these features.
     pub fn keep(&mut self, kept: Option<[bool; FEATURES]>) {
         self.ridge.keep(kept);

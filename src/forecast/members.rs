@@ -29,8 +29,9 @@ pub enum Spread {
 }
 
 /// All members. Every expert has a local spread; the steadier ones are also offered with others, since the right spread is as
-/// hard to know beforehand as the right point.
-pub const MEMBERS: [Member; 37] = {
+/// hard to know beforehand as the right point. The screened ridge is tried and not mixed: it is so like ridge that, measured,
+/// the two take the weight of others where the tail is rare (loss at 0.99 an hour ahead +0.9 %, one trace +26 %).
+pub const MEMBERS: [Member; 36] = {
     use Expert::*;
     use Spread::*;
     const fn m(expert: Expert, spread: Spread) -> Member {
@@ -72,7 +73,6 @@ pub const MEMBERS: [Member; 37] = {
         m(Ridge, Additive),
         m(Persistence, Additive),
         m(Decomposition, Local),
-        m(ScreenedRidge, Local),
         m(TwoPart, Own),
     ]
 };
@@ -83,6 +83,6 @@ pub const K: usize = MEMBERS.len();
 /// The member that stands for seasonal naive with its own errors, the yardstick of the gate.
 pub const SEASONAL_NAIVE: usize = 30;
 /// The member whose quantiles are its own.
-pub const TWO_PART: usize = 36;
+pub const TWO_PART: usize = 35;
 /// The member that stands for reacting to the load of now.
 pub const REACTIVE: usize = 0;

@@ -22,7 +22,7 @@ mod track;
 
 pub use day_ahead::{DayAhead, SLOT, SLOTS, SlotAhead, day_ahead};
 pub use experts::Expert;
-pub use explain::{Explanation, HorizonExplanation, Weight};
+pub use explain::{Explanation, HorizonExplanation, Trust, Weight};
 pub use fitted::{Fitted, fit};
 pub use homework::{Done, Homework};
 pub use members::{Member, Spread};

@@ -118,6 +118,41 @@ fn an_explanation_adds_up() {
     }
 }
 
+#[test]
+fn homework_done_off_the_tick_changes_no_byte() {
+    let task = task(3600, &[1, 3], 1);
+    let samples: Vec<Sample> = (0..24 * 9).map(|i| Sample::Valid(wave(i, 3600))).collect();
+    let mut diligent = fit(&Series::new(Time::from_secs(0), task.step, 1), &task);
+    let mut done = 0;
+    let forecasts: Vec<QuantileForecast> = samples
+        .iter()
+        .enumerate()
+        .map(|(i, sample)| {
+            diligent.observe(Time::from_secs(0) + task.step.times(i), *sample);
+            if let Some(homework) = diligent.homework() {
+                done += 1;
+                diligent.hand_in(homework.work());
+                assert!(diligent.homework().is_none(), "done once is enough");
+            }
+            diligent.predict()
+        })
+        .collect();
+    assert!(done >= 9, "{done}");
+    assert_eq!(forecasts, walk(&task, &samples));
+}
+
+#[test]
+fn what_can_be_trusted_adds_up_and_names_few() {
+    let task = task(600, &[1, 6], 1);
+    let samples: Vec<Sample> = (0..144 * 3).map(|i| Sample::Valid(wave(i, 600))).collect();
+    let fitted = fit(&Series::of(Time::from_secs(0), task.step, samples), &task);
+    let trust = fitted.trust(6).unwrap();
+    let sum: f32 = trust.experts.iter().map(|e| e.1).sum();
+    assert!(trust.experts.len() == 5 && sum > 0.3 && sum <= 1.0001, "{trust:?}");
+    assert!(trust.experts.windows(2).all(|e| e[0].1 >= e[1].1) && trust.coverage.len() == 2, "{trust:?}");
+    assert_eq!(fitted.trust(2), None);
+}
+
 fn occasions(text: &str) -> Vec<crate::occasion::Occasion> {
     crate::occasion::parse(text, None).unwrap()
 }

@@ -4,6 +4,7 @@
 use super::guards::GuardMetrics;
 use crate::actuate::Write;
 use crate::demand::{LeadLine, StartPath};
+use crate::forecast::Trust;
 use crate::history::Spending;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -36,6 +37,14 @@ struct MetricOf {
     namespace: String,
     name: String,
     metric: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExpertOf {
+    namespace: String,
+    name: String,
+    metric: String,
+    expert: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -125,6 +134,8 @@ pub struct MetricGauges {
     pub fresh: bool,
     /// Quantile level and value of the forecast at the lead.
     pub forecast: Vec<(f64, f64)>,
+    /// How far that forecast can be trusted.
+    pub trust: Option<Trust>,
 }
 
 /// A warm pool, for its gauges.
@@ -167,6 +178,10 @@ pub struct Metrics {
     sample_age: Family<MetricOf, Value>,
     fresh: Family<MetricOf, Gauge>,
     forecast: Family<Quantile, Value>,
+    coverage: Family<Quantile, Value>,
+    worst_day: Family<Quantile, Value>,
+    relative: Family<MetricOf, Value>,
+    weights: Family<ExpertOf, Value>,
     asked_last_hour: Family<SourceOf, Gauge>,
     asked_total: Family<SourceOf, Gauge>,
     dollars: Family<SourceOf, Value>,
@@ -207,6 +222,10 @@ impl Metrics {
             sample_age: Family::default(),
             fresh: Family::default(),
             forecast: Family::default(),
+            coverage: Family::default(),
+            worst_day: Family::default(),
+            relative: Family::default(),
+            weights: Family::default(),
             asked_last_hour: Family::default(),
             asked_total: Family::default(),
             dollars: Family::default(),
@@ -270,6 +289,26 @@ impl Metrics {
             "forecast_load",
             "Forecast at the lead time by quantile, in the metric's own unit",
             self.forecast.clone(),
+        );
+        r.register(
+            "forecast_coverage_ratio",
+            "Share of the outcomes so far at or below the quantile of the forecast at the lead time",
+            self.coverage.clone(),
+        );
+        r.register(
+            "forecast_coverage_worst_day_ratio",
+            "The lowest such share in any 24 hours so far",
+            self.worst_day.clone(),
+        );
+        r.register(
+            "forecast_loss_ratio",
+            "Pinball loss of the last days over that of a seasonal naive forecast; below 1 is better",
+            self.relative.clone(),
+        );
+        r.register(
+            "forecast_weight_ratio",
+            "Weight of the five heaviest experts at the 0.95 quantile",
+            self.weights.clone(),
         );
         r.register(
             "source_metrics_asked_last_hour",
@@ -425,6 +464,10 @@ impl Metrics {
         }
         self.fresh.clear();
         self.forecast.clear();
+        self.coverage.clear();
+        self.worst_day.clear();
+        self.relative.clear();
+        self.weights.clear();
         self.reason.clear();
     }
 
@@ -461,6 +504,9 @@ impl Metrics {
                 self.sample_age.get_or_create(&of).set(age);
             }
             self.fresh.get_or_create(&of).set(i64::from(metric.fresh));
+            if let Some(trust) = &metric.trust {
+                self.trusted(w, i, trust);
+            }
             for (level, value) in &metric.forecast {
                 let of = Quantile {
                     namespace: w.namespace.clone(),
@@ -470,6 +516,29 @@ impl Metrics {
                 };
                 self.forecast.get_or_create(&of).set(*value);
             }
+        }
+    }
+}
+
+impl Metrics {
+    fn trusted(&self, w: &WorkloadGauges, metric: usize, trust: &Trust) {
+        let (namespace, name, metric) = (w.namespace.clone(), w.name.clone(), metric.to_string());
+        for c in &trust.coverage {
+            let quantile = c.level.to_string();
+            let of = Quantile { namespace: namespace.clone(), name: name.clone(), metric: metric.clone(), quantile };
+            for (family, share) in [(&self.coverage, c.overall), (&self.worst_day, c.worst_day)] {
+                if let Some(share) = share {
+                    family.get_or_create(&of).set(share);
+                }
+            }
+        }
+        for (expert, weight) in &trust.experts {
+            let expert = expert.name();
+            let of = ExpertOf { namespace: namespace.clone(), name: name.clone(), metric: metric.clone(), expert };
+            self.weights.get_or_create(&of).set(f64::from(*weight));
+        }
+        if let Some(ratio) = trust.versus_seasonal_naive {
+            self.relative.get_or_create(&MetricOf { namespace, name, metric }).set(f64::from(ratio));
         }
     }
 }

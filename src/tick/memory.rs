@@ -1,7 +1,7 @@
 //! What a workload's ticks remember.
 
 use crate::demand::{Demand, demand};
-use crate::forecast::{Fitted, LEVELS, QuantileForecast, Task, fit};
+use crate::forecast::{Done, Fitted, Homework, LEVELS, QuantileForecast, Task, Trust, fit};
 use crate::plan::{
     PlanMemory, PlanTask, Planner, Proposal, Standing, believed, creation, looked_at, ramp, usual_high, usual_low,
 };
@@ -244,6 +244,21 @@ impl MetricMemory {
     /// The newest forecast.
     pub fn forecast(&self) -> Option<&QuantileForecast> {
         self.latest.as_ref().map(|l| &l.forecast)
+    }
+
+    /// How far the forecast at the lead can be trusted.
+    pub fn trust(&self) -> Option<Trust> {
+        self.forecaster.trust(self.lead)
+    }
+
+    /// Work of the forecaster that is to be done off the tick. None: nothing.
+    pub fn homework(&mut self) -> Option<Homework> {
+        self.forecaster.homework()
+    }
+
+    /// Takes work that was done.
+    pub fn hand_in(&mut self, done: Done) {
+        self.forecaster.hand_in(done);
     }
 
     /// The decision layer: its candidates and their books.

@@ -76,13 +76,18 @@ pub enum Expert {
     Unconditional,
     /// MSTL and a damped trend, shifted to the level of now.
     Decomposition,
-    /// Ridge regression on the features that an elastic net keeps.
+    /// Ridge regression on the features that an elastic net keeps. Tried, not mixed.
     ScreenedRidge,
     /// Intermittent load: whether there is any, and how much.
     TwoPart,
 }
 
 impl Expert {
+    /// Its name in metrics and in JSON.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// It repeats what others say with other means: measured, its early mistakes cost more than it gives.
     pub fn joins_late(self) -> bool {
         matches!(self, Expert::Decomposition | Expert::ScreenedRidge)

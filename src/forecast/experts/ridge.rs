@@ -52,6 +52,11 @@ impl Ridge {
         &self.gram
     }
 
+    /// How many features were kept last. None: not screened yet.
+    pub fn kept(&self) -> Option<usize> {
+        self.kept.map(|kept| kept.iter().filter(|k| **k).count())
+    }
+
     /// From now on the screened point takes these features.
     pub fn keep(&mut self, kept: Option<[bool; FEATURES]>) {
         self.kept = kept;
