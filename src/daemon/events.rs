@@ -66,6 +66,8 @@ pub enum Kind {
     ExpiryAhead,
     /// A warm pool is not as it should be.
     WarmPool,
+    /// What the hours ahead will want does not fit.
+    Infeasible,
 }
 
 impl Kind {
@@ -88,7 +90,8 @@ impl Kind {
             | Kind::GuardContested
             | Kind::GuardRefused
             | Kind::ExpiryAhead
-            | Kind::WarmPool => true,
+            | Kind::WarmPool
+            | Kind::Infeasible => true,
         }
     }
 }

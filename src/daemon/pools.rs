@@ -1,5 +1,6 @@
 //! Warm pools: once a step the workloads' plans become sizes; a task of its own brings them about.
 
+use super::ahead::RampsAhead;
 use super::events::{Events, Kind};
 use super::lease::Right;
 use super::statez::PoolState;
@@ -11,9 +12,11 @@ use crate::config::{Config, Mode, PoolConfig};
 use crate::error::Problem;
 use crate::observe::{Capability, Cluster, Karpenter};
 use crate::plan::Standing as Known;
+use crate::plan::feasibility::{Rise, infeasible};
 use crate::plan::pool::{Bounds, Member, PerZone, PoolReason, PoolSizer, PoolTask, Sizing, expected, gangs, per_zone};
 use crate::policy::{Workload, schedule};
-use crate::units::{QuantileLevel, Time};
+use crate::series::Series;
+use crate::units::{MAX_REPLICAS, QuantileLevel, Time, replicas_for};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -200,6 +203,34 @@ impl Pools {
         }
     }
 
+    /// Says of each workload, once per change, what the hours ahead will want and not get.
+    pub fn foresee(
+        &self,
+        ahead: &[RampsAhead],
+        tended: &mut BTreeMap<Workload, (Tended, Told)>,
+        events: Option<&Events>,
+        now: Time,
+    ) {
+        let pools: Vec<_> = self.nodes.pools().iter().map(|p| p.as_ref().clone()).collect();
+        for look in ahead {
+            let Some((t, _)) = tended.get_mut(&look.workload) else { continue };
+            let max_replicas = t.policy.as_ref().map_or(MAX_REPLICAS, |p| p.max_replicas);
+            let slot = t.sight.slot.clone();
+            let found = look.ramps.iter().flat_map(|ramp| {
+                let at = ramp.span.from;
+                let (requests, placement) = (&slot.shape.requests, &look.placement);
+                infeasible(&Rise { at, low: ramp.low, high: ramp.high, max_replicas, requests, placement }, &pools)
+            });
+            let words: Vec<String> = found.map(|f| f.to_string()).collect();
+            for word in words.iter().filter(|w| !t.unfit.contains(w)) {
+                if let Some(events) = events {
+                    events.say(&regarding(t), Kind::Infeasible, word.clone(), now);
+                }
+            }
+            t.unfit = words;
+        }
+    }
+
     /// For `/statez`.
     pub fn states(&self) -> Vec<PoolState> {
         let nudges = *self.nudges.lock().unwrap_or_else(PoisonError::into_inner);
@@ -330,9 +361,7 @@ impl Shared {
                 // all together: the same instants are what matters
                 Some((true, _)) => return,
                 Some((false, t)) => {
-                    if let Some((first, needs)) = t.past_needs() {
-                        past.push((workload.clone(), first, needs.to_vec()));
-                    }
+                    past.extend(t.past.clone().map(|(first, needs)| (workload.clone(), first, needs)));
                 }
                 None => {}
             }
@@ -408,6 +437,20 @@ pub(super) async fn keep(mut hands: Hands, mut stop: watch::Receiver<bool>) {
         }
         *hands.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
+}
+
+/// Replicas that a recorded load needed, every five minutes of two weeks; NaN where it is not known.
+pub(super) fn past_needs(history: &Series, capacity: f64) -> Option<(Time, Vec<f32>)> {
+    /// Two weeks.
+    const KEPT: usize = 14 * 288;
+    let stride = PAST_STEP;
+    let every = (stride.as_secs() / u64::from(history.step().secs())).max(1) as usize;
+    let first = history.len().saturating_sub(KEPT * every);
+    // the same instants for every workload
+    let first = (first..history.len()).find(|i| history.at(*i).secs() % stride.as_secs() as i64 == 0)?;
+    let need = |i: usize| history.get(i).measured().map_or(f32::NAN, |load| replicas_for(load, capacity) as f32);
+    let usable = capacity.is_finite() && capacity > 0.0;
+    usable.then(|| (history.at(first), (first..history.len()).step_by(every).map(need).collect()))
 }
 
 /// Versions of CapacityBuffer there are. None: not known so far.

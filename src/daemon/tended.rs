@@ -11,9 +11,9 @@ use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
 use crate::plan::SourceState;
 use crate::policy::{Policy, resolve};
-use crate::series::{Sample, Series};
+use crate::series::Sample;
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
-use crate::units::{Replicas, Step, Time, replicas_for};
+use crate::units::{Replicas, Step, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub struct Tended {
     /// What is wrong.
     pub problems: Vec<String>,
     notes: Vec<String>,
+    /// What will not fit in the hours ahead.
+    pub unfit: Vec<String>,
     /// Grows with every change of the policy; a write that was decided under an older one is dropped.
     edition: Arc<AtomicU64>,
     learning: Learning,
@@ -85,7 +87,7 @@ pub struct Tended {
     /// In observe mode: what would be written.
     shadow: Option<Ledger>,
     /// Replicas that the recorded load needed, every five minutes from an instant on. For its warm pool.
-    past: Option<(Time, Vec<f32>)>,
+    pub past: Option<(Time, Vec<f32>)>,
 }
 
 impl Tended {
@@ -100,6 +102,7 @@ impl Tended {
             outlook: Outlook::default(),
             problems: Vec::new(),
             notes: Vec::new(),
+            unfit: Vec::new(),
             edition: Arc::default(),
             learning: Learning::Done,
             failures: 0,
@@ -278,7 +281,7 @@ impl Tended {
             .iter()
             .zip(&policy.metrics)
             .next()
-            .and_then(|(l, m)| past_needs(&l.history, m.capacity_per_replica));
+            .and_then(|(l, m)| super::pools::past_needs(&l.history, m.capacity_per_replica));
         self.memory.metrics = lessons.into_iter().map(|l| l.memory).collect();
         record
     }
@@ -393,11 +396,6 @@ impl Tended {
         self.learning != Learning::Done
     }
 
-    /// Replicas that the recorded load needed, every five minutes; NaN where it is not known.
-    pub fn past_needs(&self) -> Option<(Time, &[f32])> {
-        self.past.as_ref().map(|(first, needs)| (*first, needs.as_slice()))
-    }
-
     /// The newest load of the first metric.
     pub fn newest_load(&self) -> Option<f64> {
         self.memory.metrics.first().and_then(|m| m.newest()).map(|(_, load)| load)
@@ -490,7 +488,7 @@ impl Tended {
             workload: self.sight.workload().clone(),
             mode: self.mode(config),
             problems: self.problems.clone(),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().chain(&self.unfit).cloned().collect(),
             policy: self.policy.clone(),
             observation: self.sight.observation.clone(),
             target: self.sight.target.as_ref().ok().map(|t| t.target.clone()),
@@ -505,19 +503,6 @@ impl Tended {
             decision: self.decision.clone(),
         }
     }
-}
-
-fn past_needs(history: &Series, capacity: f64) -> Option<(Time, Vec<f32>)> {
-    /// Two weeks.
-    const KEPT: usize = 14 * 288;
-    let stride = super::pools::PAST_STEP;
-    let every = (stride.as_secs() / u64::from(history.step().secs())).max(1) as usize;
-    let first = history.len().saturating_sub(KEPT * every);
-    // the same instants for every workload
-    let first = (first..history.len()).find(|i| history.at(*i).secs() % stride.as_secs() as i64 == 0)?;
-    let need = |i: usize| history.get(i).measured().map_or(f32::NAN, |load| replicas_for(load, capacity) as f32);
-    let usable = capacity.is_finite() && capacity > 0.0;
-    usable.then(|| (history.at(first), (first..history.len()).step_by(every).map(need).collect()))
 }
 
 fn pause(failures: u32) -> Duration {

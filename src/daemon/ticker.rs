@@ -222,6 +222,8 @@ impl Ticker {
         let now = self.clock.now();
         let tended = self.tended.values_mut();
         let ahead: Vec<RampsAhead> = tended.filter_map(|(t, _)| ramps_ahead(t, &self.config, now)).collect();
+        let events = self.right.held().then_some(&self.events);
+        self.pools.foresee(&ahead, &mut self.tended, events, now);
         self.ahead.send_replace(Arc::new(ahead));
     }
 

@@ -3,6 +3,7 @@
 //! A forecast only ever raises a floor. Scale-in is the reactive side's, on positive evidence.
 
 mod decide;
+pub mod feasibility;
 pub mod guard;
 pub mod nodes;
 mod observation;
