@@ -62,13 +62,13 @@ pub fn candidates() -> Vec<Candidate> {
         }
     };
     const HELD: [bool; 1] = [true];
-    add(&QUANTILES, Signal::None, &[0.9, 1.0, 1.1, 1.25], &[0.9, 1.1], &[false, true]);
+    add(&QUANTILES, Signal::None, &[0.9, 1.0, 1.15], &[0.9, 1.1], &[false, true]);
     for other in [Signal::Day1, Signal::Day3, Signal::Day7] {
         add(&[Signal::Quantile3, Signal::Quantile4, Signal::Quantile6], other, &[1.0], &[1.0, 1.15], &HELD);
     }
-    add(&[Signal::Day1, Signal::Day3, Signal::Day7], Signal::None, &[1.0, 1.15, 1.4], &[1.0, 1.15, 1.4], &HELD);
+    add(&[Signal::Day1, Signal::Day3, Signal::Day7], Signal::None, &[1.0, 1.15, 1.4], &[1.0, 1.3], &HELD);
     add(&[Signal::Around1, Signal::Around3, Signal::Around7], Signal::None, &[0.8, 1.0, 1.2], &[1.05, 1.3], &HELD);
-    add(&[Signal::HoltWinters], Signal::None, &[0.9, 1.0, 1.1, 1.25, 1.5], &[0.9, 1.0, 1.15, 1.4], &HELD);
+    add(&[Signal::HoltWinters], Signal::None, &[0.9, 1.0, 1.1, 1.25, 1.5], &[0.9, 1.1, 1.4], &HELD);
     add(&[Signal::HourlyMean, Signal::HourlyMax], Signal::None, &[0.8, 1.0, 1.25], &[1.0, 1.2], &HELD);
     add(&[Signal::Week], Signal::None, &[0.8, 1.0, 1.25], &[1.0, 1.2], &HELD);
     add(
@@ -99,5 +99,14 @@ pub fn candidates() -> Vec<Candidate> {
         &[0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0, 2.5, 3.0, 4.0],
         &HELD,
     );
+    add(
+        &[Signal::Exact, Signal::Ratio1, Signal::Ratio3, Signal::Ratio7],
+        Signal::None,
+        &[1.0, 1.1, 1.25],
+        &[0.9, 1.0],
+        &[false],
+    );
+    add(&[Signal::Exact2, Signal::Exact3, Signal::Exact5], Signal::None, &[1.0], &[0.9, 1.1], &[false]);
+    add(&[Signal::Steady2, Signal::Steady3, Signal::Steady5], Signal::None, &[1.0], &[1.0], &[false, true]);
     all
 }

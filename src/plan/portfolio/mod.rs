@@ -8,6 +8,7 @@
 
 mod books;
 mod candidates;
+mod exact;
 mod signals;
 
 pub use candidates::{Candidate, candidates};
@@ -20,7 +21,7 @@ use books::Books;
 use signals::{SIGNALS, Signal};
 
 /// Candidates that are mixed.
-const BEST: usize = 20;
+const BEST: usize = 10;
 /// How fast a weight falls with the loss: a candidate 5 % worse than the best has a weight of 1/e.
 const SHARPNESS: f32 = 20.0;
 /// Half-life of the books of the last hours, in hours.
@@ -28,9 +29,10 @@ const FAST_HOURS: f32 = 6.0;
 /// Half-life of the books of the last day, in hours. A miss counts as the larger of both shares.
 const SLOW_HOURS: f32 = 24.0;
 /// Half-life of the books of one hour of the day, in days.
-const HOUR_DAYS: f32 = 3.0;
-/// Weight of the hour at hand's books against the books of the last hours.
-const HOUR_WEIGHT: f32 = 0.7;
+const HOUR_DAYS: f32 = 5.0;
+/// The books of the last hours count like so many hours of the hour at hand's own: an hour seen only once or twice, or
+/// one that is like no other day's, tells little by itself.
+const LATELY_HOURS: f32 = 8.0;
 /// Weight of the hours before and after the hour at hand in its books.
 const NEAR_WEIGHT: f32 = 0.5;
 /// Share of the budget that is aimed at: a miss comes in bursts.
@@ -38,7 +40,7 @@ const AIM: f32 = 0.35;
 /// The price of missing one budget, in replicas per replica of load, at the start.
 const PRICE: f32 = 2.0;
 /// The price never leaves these.
-const PRICES: (f32, f32) = (0.1, 300.0);
+const PRICES: (f32, f32) = (0.05, 300.0);
 /// How fast the price follows what was used, per hour.
 const PRICE_RATE: f32 = 0.02;
 /// One hour's use counts as this many times the aim at most.
@@ -70,6 +72,8 @@ pub struct Portfolio {
     settled: bool,
     block: Books,
     fast: Books,
+    /// Hours in the fast books, counted like their sums.
+    fast_hours: f32,
     slow: Books,
     hours: Vec<Books>,
     own_missed: f32,
@@ -97,6 +101,7 @@ impl Portfolio {
             settled: false,
             block: Books::new(n),
             fast: Books::new(n),
+            fast_hours: PRIOR_HOURS,
             slow: Books::new(n),
             hours: vec![Books::new(n); 24],
             own_missed: 0.0,
@@ -207,7 +212,9 @@ impl Portfolio {
                     }
                 }
             }
-            self.fast.absorb(block, 0.5f32.powf(1.0 / FAST_HOURS));
+            let keep = 0.5f32.powf(1.0 / FAST_HOURS);
+            self.fast.absorb(block, keep);
+            self.fast_hours = self.fast_hours * keep + 1.0;
             self.slow.absorb(block, 0.5f32.powf(1.0 / SLOW_HOURS));
             let over = self.hour.unwrap_or(0).rem_euclid(24) as usize;
             self.hours[over].absorb(block, 0.5f32.powf(1.0 / HOUR_DAYS));
@@ -230,10 +237,8 @@ impl Portfolio {
             ready += weight * books.ready[k];
             missed += weight * books.missed[k];
         }
-        if load <= 0.0 {
-            return lately;
-        }
-        (1.0 - HOUR_WEIGHT) * lately + HOUR_WEIGHT * (ready + price * missed) / load
+        let known = LATELY_HOURS * self.fast.load / self.fast_hours;
+        (known * lately + ready + price * missed) / (known + load)
     }
 
     /// The best candidates for an hour of the day, and their weights.

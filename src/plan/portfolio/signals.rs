@@ -1,12 +1,13 @@
 //! What candidates look at: a few numbers a step, each a load to be ready for one lead from now.
 
+use super::exact::Exact;
 use crate::forecast::{LEVELS, WindowForecast};
 use crate::units::Step;
 use std::fmt;
 use std::time::Duration;
 
 /// Days that the ring of loads goes back, and one window more.
-const DAYS: usize = 7;
+pub(super) const DAYS: usize = 7;
 /// Smoothing of the additive Holt-Winters: level and season; no trend. A day is its season.
 const HW_LEVEL: f32 = 0.05;
 /// See [`HW_LEVEL`].
@@ -84,6 +85,26 @@ pub enum Signal {
     Half4,
     /// … of the last 16 half hours.
     Half16,
+    /// Holt-Winters, step by step up to the lead.
+    Exact,
+    /// … and 1.5 times its mean error lately.
+    Exact2,
+    /// … and 3 times.
+    Exact3,
+    /// … and 5 times.
+    Exact5,
+    /// Yesterday's load, step by step up to the lead, times how much higher the load is now than then.
+    Ratio1,
+    /// The mean of that over the last 3 days.
+    Ratio3,
+    /// … over the last 7 days.
+    Ratio7,
+    /// The load of now and 1.5 times how far it moved within a lead lately, on average.
+    Steady2,
+    /// … and 3 times.
+    Steady3,
+    /// … and 5 times.
+    Steady5,
 }
 
 impl fmt::Display for Signal {
@@ -127,7 +148,7 @@ impl fmt::Display for Signal {
 }
 
 /// Number of signals.
-pub const SIGNALS: usize = Signal::Half16 as usize + 1;
+pub const SIGNALS: usize = Signal::Steady5 as usize + 1;
 
 /// The rings and states behind the signals of one metric.
 #[derive(Debug, Clone)]
@@ -149,6 +170,7 @@ pub struct Signals {
     hour_sum: f32,
     hour_max: f32,
     hourly: [[f32; 2]; 2],
+    exact: Exact,
     /// The signals of the newest step.
     pub(super) now: [f32; SIGNALS],
 }
@@ -172,6 +194,7 @@ impl Signals {
             hour_sum: 0.0,
             hour_max: 0.0,
             hourly: [[0.0; 2]; 2],
+            exact: Exact::new(step, lead),
             now: [0.0; SIGNALS],
         }
     }
@@ -179,7 +202,7 @@ impl Signals {
     /// Numbers that are kept.
     #[cfg(test)]
     pub(super) fn floats(&self) -> usize {
-        self.maxima.len() + self.loads.len() + self.season.len() + 2 * self.hours.len()
+        self.maxima.len() + self.loads.len() + self.season.len() + 2 * self.hours.len() + self.exact.floats()
     }
 
     /// The largest load of the window that ended `ago` steps ago. Zero where that is not known.
@@ -261,6 +284,7 @@ impl Signals {
         ] {
             now[signal as usize] = self.phase(period, count);
         }
+        self.exact(load, &mut now);
         self.now = now;
     }
 
@@ -278,6 +302,30 @@ impl Signals {
                     now[signal as usize] = largest;
                 }
             }
+        }
+    }
+
+    /// What looks at single steps, and needs no hold: the least of a lead's decisions is ready, and each of them covers
+    /// every step up to the lead.
+    fn exact(&mut self, load: f32, now: &mut [f32; SIGNALS]) {
+        let seasonal = (self.steps > self.day).then(|| {
+            let slot = |k: usize| self.level + self.season[(self.steps - 1 + k) % self.day];
+            let largest = (1..=self.lead).map(slot).fold(f32::NEG_INFINITY, f32::max);
+            [slot(self.lead), largest].map(|v| v.clamp(0.0, HW_CAP * self.top))
+        });
+        let [season, moved] = self.exact.advance(load, seasonal.map_or(0.0, |[last, _]| last));
+        if let Some([_, largest]) = seasonal {
+            for (signal, errors) in
+                [(Signal::Exact, 0.0), (Signal::Exact2, 1.5), (Signal::Exact3, 3.0), (Signal::Exact5, 5.0)]
+            {
+                now[signal as usize] = largest + errors * season;
+            }
+        }
+        for (signal, moves) in [(Signal::Steady2, 1.5), (Signal::Steady3, 3.0), (Signal::Steady5, 5.0)] {
+            now[signal as usize] = load + moves * moved;
+        }
+        for (signal, days) in [(Signal::Ratio1, 1), (Signal::Ratio3, 3), (Signal::Ratio7, DAYS)] {
+            now[signal as usize] = self.exact.ratio(days);
         }
     }
 
