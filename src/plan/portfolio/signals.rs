@@ -143,6 +143,16 @@ impl fmt::Display for Signal {
             Signal::Around7 => "around this time on 7 days",
             Signal::Half4 => "these minutes of 4 half hours",
             Signal::Half16 => "these minutes of 16 half hours",
+            Signal::Exact => "each minute's season",
+            Signal::Exact2 => "each minute's season + 1.5 errors",
+            Signal::Exact3 => "each minute's season + 3 errors",
+            Signal::Exact5 => "each minute's season + 5 errors",
+            Signal::Ratio1 => "each minute yesterday, at the level of now",
+            Signal::Ratio3 => "each minute on 3 days, at the level of now",
+            Signal::Ratio7 => "each minute on 7 days, at the level of now",
+            Signal::Steady2 => "load + 1.5 moves",
+            Signal::Steady3 => "load + 3 moves",
+            Signal::Steady5 => "load + 5 moves",
         })
     }
 }
