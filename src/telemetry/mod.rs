@@ -1,14 +1,18 @@
 //! What the program tells about itself: log lines, and metrics for Prometheus.
 
 #[cfg(feature = "daemon")]
+mod gauges;
+#[cfg(feature = "daemon")]
 mod guards;
 #[cfg(feature = "daemon")]
 mod metrics;
 
 #[cfg(feature = "daemon")]
+pub use gauges::{MetricGauges, PoolGauges, WorkloadGauges};
+#[cfg(feature = "daemon")]
 pub use guards::{GuardGauges, GuardMetrics};
 #[cfg(feature = "daemon")]
-pub use metrics::{MetricGauges, Metrics, PoolGauges, WorkloadGauges};
+pub use metrics::Metrics;
 
 /// Starts log lines on standard error, as text on a terminal and as JSON elsewhere. `FORESCALE_LOG` filters them as
 /// `RUST_LOG` does elsewhere ("debug", "forescale=debug,kube=info").
