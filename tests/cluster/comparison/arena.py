@@ -7,14 +7,15 @@ from harness.world import World
 from .load import EVENTS, SCALE, TARGET, Days
 from .measure import Recorder, score
 
-SCRAPE = "2s500ms"  # of Prometheus, and of the metrics adapter: 15 s, scaled
-BOOT = (8, 15)  # seconds, whole ones only: 48 to 90 s, scaled
+SCRAPE = 15 / SCALE  # seconds; of Prometheus, and of the metrics adapter
+BOOT = (round(45 / SCALE), round(90 / SCALE))  # seconds, whole ones only
 CPU = "950m"  # four pods fill a node of 4 cpu (3.9 allocatable)
 
 
 class Arena(World):
     def __init__(self, bed, policy, folder):
-        super().__init__(bed, f"bench_{policy.name}".replace("-", "_"), folder, None, trace=Days(), scrape=SCRAPE, feed_seconds=2.5)
+        super().__init__(bed, f"bench_{policy.name}".replace("-", "_"), folder, None, trace=Days(),
+                         scrape=f"{1000 * SCRAPE:.0f}ms", feed_seconds=SCRAPE)
 
     def vary_boot(self):
         """Every second another boot time for the nodes that are bought from then on; the same sequence for each policy."""
@@ -27,7 +28,7 @@ class Arena(World):
 
 
 def play(bed, policy, folder):
-    """Returns the policy's row. The clock starts at once: what has to stand before the ramp has 80 s for it."""
+    """Returns the policy's row. The clock starts at once: what has to stand before the ramp has eight minutes of it."""
     world = Arena(bed, policy, folder)
     try:
         pod = {**world.on_pool(), "containers": [{"name": "app", "image": "web:1", "resources": {"requests": {"cpu": CPU, "memory": "64Mi"}}}]}

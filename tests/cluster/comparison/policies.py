@@ -1,6 +1,6 @@
 """The policies that are compared: what each adds to the same workload, HPA target and nodes.
 
-Times that a user or Kubernetes sets are divided by the clock's scale (6), as far as they can be: HPA sync 15 s -> 2.5 s,
+Times that a user or Kubernetes sets are divided by the clock's scale (here 6), as far as they can be: HPA sync 15 s -> 2.5 s,
 stabilization 300 s -> 50 s, its default policies' period 15 s -> 2 s (whole seconds only).
 """
 import dataclasses
@@ -8,9 +8,9 @@ import dataclasses
 from harness.kube import HPA
 from harness.nodes import pause
 
-from .load import SCALE, TARGET
+from .load import PAST, SCALE, STEP, TARGET
 
-PEAK = 109  # replicas that an HPA wants at the lunch peak: what people size a static pool from
+PEAK = 118  # replicas that an HPA wants at the lunch peak: what people size a static pool from
 MAXIMUM = 200
 
 
@@ -20,8 +20,9 @@ def sync(seconds):
 
 DEFAULT = [sync(15), f"--kcm-arg=--horizontal-pod-autoscaler-downscale-stabilization={300 / SCALE:.0f}s",
            f"--kcm-arg=--horizontal-pod-autoscaler-initial-readiness-delay={30 / SCALE:.0f}s"]
+PERIOD = int(15 // SCALE)
 USUAL = {"scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
-    {"type": "Percent", "value": 100, "periodSeconds": 2}, {"type": "Pods", "value": 4, "periodSeconds": 2}]}}
+    {"type": "Percent", "value": 100, "periodSeconds": PERIOD}, {"type": "Pods", "value": 4, "periodSeconds": PERIOD}]}}
 QUICK = {"scaleUp": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Percent", "value": 900, "periodSeconds": 1}]}}
 
 
@@ -53,7 +54,7 @@ class Policy:
             query = f'sum(rps{{namespace="{world.ns}",workload="web"}})'
             world.kube.create({
                 "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "web", "namespace": world.ns},
-                "spec": {"scaleTargetRef": {"name": "web"}, "minReplicaCount": 2, "maxReplicaCount": MAXIMUM, "pollingInterval": 1,
+                "spec": {"scaleTargetRef": {"name": "web"}, "minReplicaCount": 2, "maxReplicaCount": MAXIMUM, "pollingInterval": max(1, 6 // SCALE),
                          "advanced": {"horizontalPodAutoscalerConfig": {"behavior": self.behavior}},
                          "triggers": [{"type": "prometheus", "metadata": {
                              "serverAddress": world.prometheus.url, "query": query, "threshold": str(TARGET)}}]}})
@@ -72,7 +73,7 @@ class Policy:
             world.kube.create(pause("warm", world.ns, self.slots(), pod, name))
 
 
-ACT = {"workloads.lead_time": f"{180 / SCALE:.0f}s"}
+ACT = {"workloads.lead_time": f"{180 // SCALE}s", "workloads.step": f"{STEP}s", "workloads.history": f"{PAST * STEP // 60}d"}
 POLICIES = {p.name: p for p in (
     Policy("hpa", "HPA, defaults"),
     Policy("hpa-fast", "HPA, tuned: sync 5 s, +900 % at once, tolerance 1 %",

@@ -71,7 +71,10 @@ class Nodes:
                                                     for c in p["status"].get("conditions", []))]
 
     def nodes_gone(self, wait_seconds=120):
-        """Deletes every NodePool and node class, whoever made it, and waits until the nodes are gone too."""
+        """Deletes every NodePool and node class, and what a failed scenario's pool left; waits until the nodes are gone."""
+        for kind in ("Deployment", "CapacityBuffer"):
+            for o in self.kube.list(kind, "forescale", labelSelector="forescale.dev/pool"):
+                self.kube.delete(kind, "forescale", o["metadata"]["name"])
         for kind in ("NodePool", "KWOKNodeClass"):
             for o in self.kube.list(kind, None):
                 self.kube.delete(kind, None, o["metadata"]["name"])
