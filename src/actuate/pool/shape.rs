@@ -73,7 +73,8 @@ impl PodShape {
     /// The requests as a manifest has them.
     pub fn quantities(&self) -> Map<String, Value> {
         let text = |resource: &str, amount: f64| match resource {
-            "cpu" => format!("{}m", (amount * 1000.0).ceil() as u64),
+            // 0.95 cores times 1000 is a hair over 950 in binary, which is not another millicore
+            "cpu" => format!("{}m", (amount * 1000.0 - 1e-6).ceil() as u64),
             _ => format!("{}", amount.ceil() as u64),
         };
         self.requests.iter().map(|(r, amount)| (r.clone(), Value::String(text(r, *amount)))).collect()

@@ -83,4 +83,6 @@ POLICIES = {p.name: p for p in (
     Policy("static-20", "HPA + static warm pool, 20 % of peak", static=0.20),
     Policy("keda", "KEDA, Prometheus trigger every 6 s, +900 % at once", behavior=QUICK, keda=True),
     Policy("forescale", "HPA + Forescale, floors only", forescale=ACT),
+    Policy("forescale-pool", "HPA + Forescale, floors and warm pool (placeholders)", forescale=ACT, pool="placeholders"),
+    Policy("forescale-buffer", "HPA + Forescale, floors and warm pool (CapacityBuffer)", forescale=ACT, pool="capacity-buffer"),
 )}
