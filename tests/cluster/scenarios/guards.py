@@ -100,7 +100,6 @@ def budgets_stay_the_users(world):
     guarded(world)
     check(users(world) == full[1:] and len(world.budgets()) == 50, f"{len(world.budgets())} entries")
 
-    copy.command("status")
     world.kube.delete("NodePool", None, world.ns)
     until(120, "the NodePool is gone", lambda: not world.kube.list("NodePool", None))
     hold(15, "ours goes on", lambda: copy.alive() and copy.workload(world.ns) is not None)

@@ -1,0 +1,169 @@
+"""The warm pool on nodes that Karpenter buys: placeholders, CapacityBuffers, and what stands in their way."""
+import time
+
+from harness.bed import NAMESPACE
+from harness.kube import ApiError
+from harness.scenario import scenario
+from harness.wait import check, until
+from harness.world import CAPACITY
+
+BOOT = 10
+CPU = "950m"  # four pods fill a node of 4 cpu
+LABEL = "forescale.dev/pool=main"
+ALWAYS = "0 0 * * * 24h UTC min={0} max={0}"  # a window that never ends
+
+
+def member(world, replicas):
+    """The workload that the pool is for, on this world's NodePool; only observed, so that its floor buys no nodes meanwhile."""
+    load = replicas * CAPACITY - 1
+    world.trace.now = lambda t: load
+    world.deployment(replicas, {"forescale.dev/mode": "observe", "forescale.dev/pool": "main"}, cpu=CPU, pod=world.on_pool())
+    world.hpa()
+
+
+def pool(world, backend, **settings):
+    return {"pools__main__node_pool": world.ns, "pools__main__lead_time": f"{BOOT + 5}s", "pools__main__backend": backend,
+            **{f"pools__main__{k}": v for k, v in settings.items()}}
+
+
+def placeholders(world, ready=True):
+    pods = world.kube.list("Pod", NAMESPACE, labelSelector=LABEL)
+    return [p for p in pods if not ready or any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", []))]
+
+
+def buffers(world):
+    try:
+        return world.kube.list("CapacityBuffer", NAMESPACE, labelSelector=LABEL)
+    except ApiError as e:
+        if e.code == 404:
+            return []
+        raise
+
+
+def told(copy):
+    """What /statez says of the pool."""
+    return next((p for p in copy.state().get("pools", []) if p["name"] == "main"), {})
+
+
+def burst(world, count):
+    """A user's own pods of the same shape, all at once; returns the seconds until each is bound."""
+    world.deployment(0, name="burst", cpu=CPU, pod=world.on_pool(), start_seconds=(1, 1))
+    t0 = time.time()
+    world.kube.merge("Deployment", world.ns, "burst", {"spec": {"replicas": count}}, sub="scale")
+    bound = {}
+
+    def all_bound():
+        for p in world.pods_of("burst"):
+            if p["spec"].get("nodeName"):
+                bound.setdefault(p["metadata"]["name"], time.time() - t0)
+        return len(bound) == count
+    until(60, f"{count} pods are bound", all_bound, every=0.05)
+    return sorted(bound.values())
+
+
+@scenario(minute="06:30", about_seconds=150, needs="karpenter")
+def placeholders_give_way(world):
+    """A pod without room takes a placeholder's: bound in seconds, no node waited for; the placeholder then gets a new node."""
+    world.node_pool(boot=BOOT)
+    member(world, 8)
+    until(90, "the workload runs", lambda: world.replicas()[1] >= 6)
+    copy = world.forescale(**pool(world, "placeholders", windows=ALWAYS.format(4)))
+    until(120, "four placeholders are Ready", lambda: len(placeholders(world)) == 4)
+    for p in placeholders(world):
+        spec = p["spec"]
+        check(spec["priority"] == -10 and spec["preemptionPolicy"] == "Never", f"priority {spec['priority']}, {spec['preemptionPolicy']}")
+        check(spec["terminationGracePeriodSeconds"] == 1, f"grace {spec['terminationGracePeriodSeconds']}")
+        cpu = spec["containers"][0]["resources"]["requests"]["cpu"]
+        check(950 <= int(cpu.removesuffix("m")) <= 952, f"{cpu}: not the room of one pod of {CPU}")
+        check("app" not in p["metadata"]["labels"], f"a placeholder wears the workload's labels: {p['metadata']['labels']}")
+    until(60, "statez says that they stand", lambda: told(copy).get("ready") == 4)
+    before = len(world.claims())
+    took = burst(world, 4)
+    check(took[-1] < BOOT, f"bound after {took} s: they waited for a node")
+    until(90, "the placeholders are back, on a node that was bought for them", lambda: len(placeholders(world)) == 4)
+    check(len(world.claims()) <= before + 2, f"{len(world.claims())} nodes, {before} before")
+    copy.stop()
+    done = copy.command("release", "--all")
+    check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
+    until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
+    return f"bound after {took[0]:.1f} to {took[-1]:.1f} s"
+
+
+@scenario(minute="06:30", about_seconds=170, needs="karpenter")
+def a_buffer_is_headroom(world):
+    """A CapacityBuffer makes headroom: real pods are bound at once, it is refilled, and given back in Karpenter's order."""
+    world.node_pool(boot=BOOT)
+    member(world, 8)
+    until(90, "the workload runs", lambda: world.replicas()[1] >= 6)
+    before = len(world.claims())
+    copy = world.forescale(**pool(world, "auto", windows=ALWAYS.format(4)))
+    until(120, "a buffer of four", lambda: sum(b["spec"].get("replicas", 0) for b in buffers(world)) == 4)
+    check(not placeholders(world, ready=False), "placeholders beside a buffer")
+    until(90, "a node is there for it", lambda: len([c for c in world.claims() if world.reached(c, "Initialized")]) > before)
+    until(60, "statez counts it ready only now", lambda: told(copy).get("ready") == 4)
+    stocked = len(world.claims())
+    took = burst(world, 4)
+    check(took[-1] < BOOT, f"bound after {took} s: they waited for a node")
+    until(90, "it is refilled", lambda: len(world.claims()) > stocked)
+    copy.stop()
+    done = copy.command("release", "--all")
+    check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
+    until(60, "released, no buffer is left", lambda: not buffers(world))
+    until(120, "its node goes as well", lambda: len(world.claims()) <= stocked)
+    return f"bound after {took[0]:.1f} to {took[-1]:.1f} s"
+
+
+@scenario(minute="06:42", about_seconds=260, needs="karpenter")
+def capacity_is_not_bought_twice(world):
+    """Through the ramp the pool shrinks as real replicas rise: never more nodes than pods and slots together fill, plus one."""
+    ramp = world.trace.jump(up=True)
+    world.node_pool(boot=BOOT, consolidate_after="30s")
+    world.deployment(14, {"forescale.dev/mode": "act", "forescale.dev/pool": "main"}, cpu=CPU, pod=world.on_pool())
+    world.hpa()
+    copy = world.forescale(**pool(world, "auto"))
+    worst = []
+
+    def look():
+        pods, slots = world.replicas()[0], int(copy.metric("forescale_pool_slots") or 0)
+        nodes = len([c for c in world.claims() if not c["metadata"].get("deletionTimestamp")])
+        worst.append((nodes - -(-(pods + slots) // 4), nodes, pods, slots))
+        return time.time() > ramp + 60
+    until(ramp + 90 - time.time(), "the ramp is over", look, every=0.5)
+    peak = max(n for _, n, _, _ in worst)
+    most = max(-(-(p + s) // 4) for _, _, p, s in worst)
+    check(peak <= most + 1, f"{peak} nodes, though pods and slots never filled more than {most}: {sorted(set(worst))[-5:]}")
+    check(any(s for _, _, _, s in worst), "the pool never had a slot")
+    return f"at most {peak} nodes for what fills {most}; slots {min(s for *_, s in worst)} to {max(s for *_, s in worst)}"
+
+
+@scenario(minute="06:30", about_seconds=200, needs="karpenter")
+def a_closed_gate_is_noticed(world):
+    """CapacityBuffer's resource is there, Karpenter's gate is off: noticed, said, and placeholders stand instead."""
+    world.bed.restart("karpenter", "FEATURE_GATES=CapacityBuffer=false")
+    try:
+        world.node_pool(boot=BOOT)
+        member(world, 8)
+        until(90, "the workload runs", lambda: world.replicas()[1] >= 6)
+        copy = world.forescale(**pool(world, "auto", windows=ALWAYS.format(4)))
+        until(240, "placeholders stand instead", lambda: len(placeholders(world)) == 4)
+        until(60, "no buffer is left behind", lambda: not buffers(world))
+        check(told(copy)["backend"] == "placeholders", f"{told(copy)}")
+        check(told(copy)["problems"], f"not a word of why: {told(copy)}")
+        return "; ".join(told(copy)["problems"])[:160]
+    finally:
+        world.bed.restart("karpenter")
+
+
+@scenario(minute="06:30", about_seconds=110)
+def a_pool_without_karpenter(world):
+    """Without Karpenter and its resources, a pool is placeholders on the nodes that are there."""
+    world.trace.now = lambda t: 10 * CAPACITY - 1
+    world.deployment(10, {"forescale.dev/mode": "observe", "forescale.dev/pool": "main"})
+    world.hpa()
+    copy = world.forescale(pools__main__lead_time="15s", pools__main__windows=ALWAYS.format(3))
+    until(120, "three placeholders are Ready", lambda: len(placeholders(world)) == 3)
+    check(told(copy)["backend"] == "placeholders", f"{told(copy)}")
+    copy.stop()
+    done = copy.command("release", "--all")
+    check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
+    until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
