@@ -26,6 +26,8 @@ use tokio::sync::watch;
 const ROUND: Duration = Duration::from_secs(5);
 /// How often objects of pools that nobody answers for are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long no slot may be ready, at least, before it is said.
+const EMPTY_FOR: Duration = Duration::from_secs(300);
 /// The step of the history that teaches a pool at the start.
 pub(super) const PAST_STEP: Duration = Duration::from_secs(300);
 
@@ -60,6 +62,8 @@ struct Pool {
     task: PoolTask,
     shared: BTreeMap<String, Shared>,
     state: PoolState,
+    /// Since when slots are wanted and none is ready.
+    empty_since: Option<Time>,
 }
 
 /// All pools.
@@ -107,7 +111,7 @@ impl Pools {
                 windows,
             };
             let state = PoolState { name: name.clone(), ..PoolState::default() };
-            Some((name.clone(), Pool { config: of.clone(), task, shared: BTreeMap::new(), state }))
+            Some((name.clone(), Pool { config: of.clone(), task, shared: BTreeMap::new(), state, empty_since: None }))
         });
         let pools = Pools {
             pools: pools.collect(),
@@ -172,6 +176,7 @@ impl Pools {
                 own.extend(kept.why.clone());
                 pool.state.backend = kept.backend.as_ref().map(Backend::name).map(str::to_owned);
                 pool.state.ready = kept.ready;
+                own.extend(pool.stays_empty(now));
             }
             pool.state.problems = own;
             standings.push(Standing {
@@ -302,6 +307,18 @@ impl Pool {
         self.state.scenarios = sizings().map(|s| s.scenarios).min().unwrap_or(0);
         self.state.shortfall = sizings().map(|s| s.shortfall).sum();
         sets
+    }
+
+    /// Slots are wanted, and for three lead times (five minutes at least) none has become ready.
+    fn stays_empty(&mut self, now: Time) -> Option<String> {
+        if self.state.slots == 0 || self.state.ready > 0 {
+            self.empty_since = None;
+            return None;
+        }
+        let since = *self.empty_since.get_or_insert(now);
+        let patience = (self.task.lead * 3).max(EMPTY_FOR);
+        let words = "no slot has become ready in three lead times: is there a node, or an instance type, that holds such a pod?";
+        (now.since(since) >= patience).then(|| words.to_owned())
     }
 
     /// What is wrong around it.

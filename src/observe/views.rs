@@ -1,7 +1,7 @@
 //! API objects → plain values. What does not fit is a [`Problem`] with the object and the field, and costs only that
 //! object.
 
-use crate::actuate::pool::PodShape;
+use crate::actuate::pool::{POOL_LEDGER, PodShape};
 use crate::actuate::{KEDA_MAX_REPLICAS, LEDGER, Ledger, LedgerError, Target};
 use crate::error::Problem;
 use crate::observe::karpenter::placement;
@@ -135,7 +135,8 @@ fn sight(
     template: Option<&PodTemplateSpec>,
 ) -> Option<WorkloadSight> {
     let annotations = ours(meta);
-    if annotations.is_empty() {
+    // the slots of a warm pool are ours, and no workload
+    if annotations.is_empty() || annotations.contains_key(POOL_LEDGER) {
         return None;
     }
     let workload = Workload { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone()?, kind };
@@ -320,4 +321,19 @@ pub fn scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Problem>
 fn pair((key, value): (&String, &Value)) -> (String, String) {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
     (key.clone(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_of_a_warm_pool_is_no_workload() {
+        let seen = |annotation: &str| {
+            let annotations = BTreeMap::from([(annotation.to_owned(), "{}".to_owned())]);
+            let meta = ObjectMeta { name: Some("web".into()), annotations: Some(annotations), ..ObjectMeta::default() };
+            sight(&meta, WorkloadKind::Deployment, Some(2), None).is_some()
+        };
+        assert!(seen("forescale.dev/mode") && !seen(POOL_LEDGER) && !seen("else.example/mode"));
+    }
 }
