@@ -2,11 +2,12 @@
 #![cfg(feature = "daemon")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+use forescale::clock::Deadline;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The promise is 5 s; a busy machine is given more, but less than any call's own timeout would take.
 const ENDS_WITHIN: Duration = Duration::from_secs(9);
@@ -72,14 +73,14 @@ fn start(port: u16, dir: &std::path::Path) -> Child {
 }
 
 fn ends(mut program: Child) {
-    let told = Instant::now();
+    let deadline = Deadline::after(ENDS_WITHIN);
     assert!(Command::new("kill").args(["-TERM", &program.id().to_string()]).status().unwrap().success());
     loop {
         if let Some(status) = program.try_wait().unwrap() {
             assert_eq!(status.code(), Some(0));
             return;
         }
-        if told.elapsed() > ENDS_WITHIN {
+        if deadline.passed() {
             program.kill().unwrap();
             panic!("still there after {ENDS_WITHIN:?}");
         }

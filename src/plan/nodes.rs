@@ -180,7 +180,7 @@ fn well_known(key: &str) -> bool {
     const DOMAINS: [&str; 3] = ["kubernetes.io", "k8s.io", "karpenter.sh"];
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
     let within = |of: &&str| domain == *of || domain.strip_suffix(*of).is_some_and(|rest| rest.ends_with('.'));
-    DOMAINS.iter().any(|of| within(&of)) || domain.starts_with("karpenter.")
+    DOMAINS.iter().any(within) || domain.starts_with("karpenter.")
 }
 
 impl Placement {
