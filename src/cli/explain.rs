@@ -318,7 +318,7 @@ mod tests {
             "needed now 10",
             "load: 1000 (5s ago), one replica serves 100; source main",
             "query: sum(rate(requests_total[1m]))",
-            "lead time: 180s by the config (no start seen yet)",
+            "lead time: 3m by the config (no start seen yet)",
             "decided by (a missed budget costs 2.0 replicas): 75% load x 1.4, held 5 min; 25% Day1 x 1 or load x 1",
             "to change it: ",
         ] {
