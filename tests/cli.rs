@@ -59,5 +59,7 @@ fn exit_codes_are_0_1_and_2() {
     assert!(done.status.code() == Some(2) && said.contains("expected an IANA time zone"), "{said}");
     let full = ["backtest", "--history", "config/demo/ms_mongo_app1_1m.csv.gz", "--capacity-per-replica", "300"];
     let done = forescale(&[&full[..], &["--decisions", "no-such-folder/out.csv"]].concat());
-    assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && said.contains("mkdir -p no-such-folder"), "{said}");
+    assert_eq!(forescale(&["lint", "tests/data/lint/bad/budgets.yaml"]).status.code(), Some(1));
 }
