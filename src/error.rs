@@ -81,6 +81,15 @@ impl From<Problem> for Failure {
     }
 }
 
+/// An address as it may be shown: without what stands before its last `@`.
+pub fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_string(),
+        (_, None) => url.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,4 +62,12 @@ fn exit_codes_are_0_1_and_2() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(2) && said.contains("mkdir -p no-such-folder"), "{said}");
     assert_eq!(forescale(&["lint", "tests/data/lint/bad/budgets.yaml"]).status.code(), Some(1));
+    let done = forescale(&[&full[..], &["--decisions", "/dev/full"]].concat());
+    assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = forescale(&[&full[..], &["--decisions", "same.csv", "--forecasts", "same.csv"]].concat());
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && said.contains("--forecasts: expected a file of its own"), "{said}");
+    let done = forescale(&["backtest", "--history", "-", "--capacity-per-replica", "-3"]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && said.contains("expected a positive number"), "{said}");
 }

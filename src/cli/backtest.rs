@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(value_name = "FILE", conflicts_with_all = ["decisions", "forecasts", "log"])]
     more: Vec<PathBuf>,
     /// Load that one replica serves, in the unit of the history
-    #[arg(long, value_name = "LOAD", value_parser = positive, required_unless_present = "peak_replicas")]
+    #[arg(long, value_name = "LOAD", value_parser = positive, allow_negative_numbers = true, required_unless_present = "peak_replicas")]
     capacity_per_replica: Option<f64>,
     /// Instead of a capacity: replicas that serve 99.9 % of the scored samples, known with hindsight
     #[arg(long, value_name = "N", conflicts_with = "capacity_per_replica", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -81,6 +81,24 @@ fn positive(text: &str) -> Result<f64, String> {
     text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| "expected a positive number".into())
 }
 
+/// Each output in a file of its own: the later one would replace the earlier.
+fn different_files(args: &Args) -> Result<(), Problem> {
+    let outputs = [
+        ("--decisions", &args.decisions),
+        ("--forecasts", &args.forecasts),
+        ("--log", &args.log),
+        ("--json", &args.json),
+    ];
+    for (i, (name, path)) in outputs.iter().enumerate() {
+        let Some(path) = path.as_ref().filter(|p| p.is_file() || !p.exists()) else { continue };
+        if let Some((other, _)) = outputs.iter().take(i).find(|(_, earlier)| earlier.as_ref() == Some(path)) {
+            let found = format!("{} for {other} too", path.display());
+            return Err(Problem::new(*name, "a file of its own", found).help("give each output another name"));
+        }
+    }
+    Ok(())
+}
+
 fn time(text: &str) -> Result<Time, String> {
     Time::parse(text).map_err(|e| e.to_string())
 }
@@ -95,6 +113,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
+    different_files(args)?;
     args.calendar.occasions()?;
     let first = args.history.read(args.lead_time)?;
     scorable(args, "--history", &first)?;

@@ -79,6 +79,14 @@ pub(super) async fn greet(client: &Client) -> Result<bool, Failure> {
     }
 }
 
+/// The API server did not answer the greeting.
+pub(super) fn silent() -> Failure {
+    Failure::Failed(anyhow!(
+        "the API server does not answer, as the warning above says; check the network and the address in the kubeconfig, \
+         or name another cluster with --kubeconfig or --context"
+    ))
+}
+
 /// The runtime that commands talk to a network with.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -1,6 +1,6 @@
 //! `forescale hold`: an operator's word for an emergency, written where the daemon reads its orders.
 
-use super::cluster::{ClusterArgs, greet, runtime};
+use super::cluster::{ClusterArgs, greet, runtime, silent};
 use crate::actuate::{FIELD_MANAGER, chain, workload_resource};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 async fn hold(args: &Args) -> Result<(), Failure> {
     let client = args.cluster.client().await?;
     if !greet(&client).await? {
-        return Err(Failure::Failed(anyhow!("the API server does not answer")));
+        return Err(silent());
     }
     let (namespace, name) = &args.workload;
     let until = args.time.map(|time| SystemClock.now() + time);

@@ -2,7 +2,7 @@
 
 mod guards;
 
-use super::cluster::{ClusterArgs, greet, runtime};
+use super::cluster::{ClusterArgs, greet, runtime, silent};
 use crate::actuate::pool::{self, BackendChoice, Keeper, PoolLedger, Standing};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 async fn release_all(args: &Args) -> Result<(), Failure> {
     let client = args.cluster.client().await?;
     if !greet(&client).await? {
-        return Err(Failure::Failed(anyhow!("the API server does not answer")));
+        return Err(silent());
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let cluster = Arc::new(Cluster::default());

@@ -1,7 +1,7 @@
 //! TOML, environment and flags → checked values by key, every mistake noted with its place.
 
 use super::keys::{self, Form, Key, PLACEHOLDERS};
-use crate::error::{Problem, did_you_mean};
+use crate::error::{Problem, did_you_mean, without_credentials};
 use crate::units::{Quantity, duration, parse_duration, parse_share};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -131,7 +131,11 @@ impl Settings {
             }
             Err(expected) => {
                 let help = format!("for example {dotted} = {}", key.example);
-                self.note(Problem::new(format!("{at}: {dotted}"), expected, show(&raw)).help(help));
+                let found = match (key.form, &raw) {
+                    (Form::Url, Raw::Text(text) | Raw::Loose(text)) => format!("{:?}", without_credentials(text)),
+                    _ => show(&raw),
+                };
+                self.note(Problem::new(format!("{at}: {dotted}"), expected, found).help(help));
             }
         }
     }

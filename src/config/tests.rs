@@ -96,6 +96,7 @@ fn credentials_are_never_in_a_url_or_given_twice() {
         found.iter().any(|p| p.contains(":3: sources.a.url: expected a URL without user and password")),
         "{found:#?}"
     );
+    assert!(found.iter().all(|p| !p.contains("u:p")), "what is wrong is said without the password: {found:#?}");
     assert!(
         found.iter().any(|p| p.contains(":8: sources.b.basic_auth: expected a table; found integer")),
         "{found:#?}"

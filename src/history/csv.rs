@@ -78,6 +78,10 @@ pub fn parse(text: &str, name: &str) -> Result<Points, Problem> {
     }
     for (line, row) in rows {
         let (time, value) = sample(row, columns).map_err(|p| Problem { at: format!("{name}:{line}"), ..p })?;
+        if points.is_empty() && time.secs() < EPOCHS_FROM && value.is_some_and(looks_like_a_time) {
+            let expected = format!("a time, and then a load, which does not look like a time after {time}");
+            return Err(Problem::new(format!("{name}:{line}"), expected, format!("{row:?}")).help(SWAPPED));
+        }
         if let Some((previous, _)) = points.last().filter(|(previous, _)| time <= *previous) {
             let at = format!("{name}:{line}");
             let swapped = value.is_some_and(looks_like_a_time);
@@ -145,6 +149,9 @@ fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
     }
 }
 
+/// Seconds since 1970 from which on a time is surely one: 2001.
+const EPOCHS_FROM: i64 = 1_000_000_000;
+
 /// Whether a value is rather seconds or milliseconds since 1970, from 2001 to 2286.
 fn looks_like_a_time(value: f64) -> bool {
     value.fract() == 0.0 && ((1e9..1e10).contains(&value) || (1e12..1e13).contains(&value))
@@ -196,8 +203,9 @@ mod tests {
                 "x.csv:1: expected a load: a number; found \"2021-01-01T00:00:00Z\"; the two columns",
             ),
             ("abc,2021-01-01T00:00:00Z", "x.csv:1: expected a time"),
-            ("7,1610064000\n5,1610064060", "x.csv:2: expected rows in order of time; found 1970"),
-            ("7,1610064000\n7,1610064060", "look swapped"),
+            ("7,1610064000\n5,1610064060", "x.csv:1: expected a time, and then a load"),
+            ("5,1610064000\n7,1610064060", "look swapped"),
+            ("7,\n8,2\n6,1610064060", "look swapped"),
             ("load,when\nx7,2021-01-01T00:00:00Z", "x.csv:2: expected a time"),
             ("0,1\n60", "x.csv:2: expected a row time,value; found \"60\""),
             ("0;1", "x.csv:1: expected a row time,value"),

@@ -2,7 +2,7 @@
 
 use super::{Resolver, title};
 use crate::config::{SourceConfig, SourceKind, Template, pod_names, unknown_source};
-use crate::error::Problem;
+use crate::error::{Problem, without_credentials};
 use crate::policy::annotations::PREFIX;
 use crate::policy::cloudwatch::{self, CloudwatchLoad};
 use crate::policy::{
@@ -376,12 +376,4 @@ fn whole_target(at: &str) -> Problem {
         "a Value target, which is of the whole",
     )
     .help(format!("use AverageValue, or give {PREFIX}load-query and {PREFIX}capacity-per-replica"))
-}
-
-/// An address as it may be shown.
-fn without_credentials(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_string(),
-    }
 }
