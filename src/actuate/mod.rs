@@ -253,10 +253,11 @@ impl TargetView {
         }
     }
 
-    /// Our floor where it is in force: a value of the ledger's that someone else has overwritten is not.
+    /// Our floor where it is in force: what someone else has written is theirs, even while our ledger remembers it.
     pub fn our_floor(&self) -> Option<Replicas> {
-        let floor = self.ledger.as_ref()?.floor;
-        (self.standing() == Some(floor)).then_some(floor)
+        let ledger = self.ledger.as_ref()?;
+        let theirs = ledger.yielded_until.is_some() || self.standing() != Some(ledger.floor);
+        (!theirs).then_some(ledger.floor)
     }
 }
 

@@ -91,8 +91,12 @@ impl PlanMemory {
             self.fresh_since = self.fresh_since.map(moved);
             self.stale = self.stale.map(|(t, held)| (moved(t), held));
             self.inherited = self.inherited.map(moved);
+        }
+        // nothing of ours stands: whatever was planned before is no reason to have it back at once
+        if !ours && gap < 0 {
+            *self = PlanMemory { pace: self.pace.without_floor(), ..PlanMemory::default() };
         } else if !ours && gap > PAUSE.as_millis() as i64 {
-            self.pace = Pace::default();
+            *self = PlanMemory::default();
         }
         self.decided = Some(now);
     }

@@ -36,9 +36,10 @@ impl Pace {
 
     /// Before the first plan: what is in force, and what runs now, from which growth is counted.
     pub fn begin(&mut self, now: Time, in_force: Replicas, running: Replicas) {
+        let low = self.minutes.front().map_or(running, |m| m.low.min(running));
         self.note(now, in_force);
         if let Some(newest) = self.minutes.front_mut() {
-            newest.low = running;
+            newest.low = low;
         }
     }
 
@@ -54,6 +55,13 @@ impl Pace {
                 newest.low = low.min(newest.low);
             }
         }
+    }
+
+    /// What is left where nothing of ours stands in the cluster and how long we were away is not known: no plan to fall
+    /// from, and the least ones still limit growth.
+    pub fn without_floor(&self) -> Pace {
+        let minutes = self.minutes.iter().map(|m| Minute { high: m.low, ..*m }).collect();
+        Pace { minutes, last: None }
     }
 
     /// Our clock was set: in truth `minutes` have passed since the newest plan.

@@ -305,7 +305,8 @@ impl Life {
             let jump = Duration::from_secs_f64(skew - self.skew_before);
             // a floor that stands after so long a pause would have expired: then it was the clock
             if jump + Duration::from_secs(60) <= VALID || self.cluster.hpa.our_floor().is_none() {
-                let minutes = jump.as_secs().div_ceil(60);
+                // begun minutes, as the planner counts them
+                let minutes = (jump.as_millis() as u64).div_ceil(60_000);
                 self.witness.paused(minutes);
                 self.uninformed_minutes += if self.uninformed_minutes > 0 { minutes } else { 0 };
             }

@@ -45,8 +45,9 @@ impl HpaObject {
 
     /// Our floor if it is in force: a ledger's value that someone else has overwritten is not.
     pub fn our_floor(&self) -> Option<Replicas> {
-        let floor = self.ledger().ok().flatten()?.floor;
-        (self.min_replicas == Some(floor)).then_some(floor)
+        let ledger = self.ledger().ok().flatten()?;
+        let theirs = ledger.yielded_until.is_some() || self.min_replicas != Some(ledger.floor);
+        (!theirs).then_some(ledger.floor)
     }
 
     /// What [`crate::actuate::actions`] is given of this object and its Deployment.
