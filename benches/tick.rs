@@ -71,6 +71,7 @@ fn one_tick(c: &mut Criterion) {
                     rollout: false,
                     blocked: None,
                     stopped: false,
+                    room: None,
                 },
             };
             minute += 1;

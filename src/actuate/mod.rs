@@ -16,6 +16,7 @@ mod ledger;
 pub mod pool;
 #[cfg(feature = "daemon")]
 mod throttle;
+mod warrant;
 
 #[cfg(feature = "daemon")]
 pub use access::{Access, CLUSTER_ACCESS, LEASE_ACCESS};
@@ -28,6 +29,7 @@ pub use failure::{Call, WriteError, chain};
 #[cfg(feature = "daemon")]
 pub use guard::{DecideGuard, node_pool_resource};
 pub use ledger::{LEDGER, Ledger, LedgerError};
+pub use warrant::{DECISION_AGE_MAX, warrant};
 
 use crate::plan::{Plan, Reason};
 use crate::units::{Replicas, Time};

@@ -119,6 +119,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 rollout: false,
                 blocked: None,
                 stopped: false,
+                room: None,
             },
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);

@@ -251,6 +251,7 @@ mod tests {
             rollout: false,
             blocked: None,
             stopped: false,
+            room: None,
         };
         let inputs = Inputs {
             metrics: vec![MetricInputs {

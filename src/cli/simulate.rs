@@ -41,7 +41,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         args.forecaster,
         if names.is_empty() { "none".into() } else { names.join(",") }
     );
-    let verdict = run_trial(&trial);
+    let verdict = run_trial(&trial, &mut |hours, so_far| {
+        if hours < trial.hours {
+            eprintln!("{hours} workload-hours so far, {} violations", so_far.violations);
+        }
+    });
     if args.json {
         println!("{}", serde_json::to_string(&verdict).map_err(anyhow::Error::from)?);
     } else {

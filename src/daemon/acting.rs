@@ -1,7 +1,7 @@
 //! Writes, one task each, so that an object that fails or waits never holds up another.
 
 use super::lease::Right;
-use crate::actuate::{Actions, Carried, Executor, Outcome, Site, WriteError, actions, release};
+use crate::actuate::{Actions, Carried, Executor, Outcome, Site, WriteError, actions, release, warrant};
 use crate::clock::{Clock, Deadline};
 use crate::observe::Cluster;
 use crate::plan::Plan;
@@ -12,8 +12,6 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// Writes under way at the same time.
 const PARALLEL: usize = 8;
-/// A decision older than this is not written.
-pub const DECISION_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// What is to be brought about at a site.
 #[derive(Debug, Clone)]
@@ -72,13 +70,7 @@ impl Actor {
                 if let Some(stop) = actor.cluster.stopped(&site.workload.namespace) {
                     return Err(format!("stopped by {stop}"));
                 }
-                if decided.ago() > DECISION_AGE_MAX {
-                    return Err(format!("the decision is {} s old", decided.ago().as_secs()));
-                }
-                if edition.1.load(Ordering::SeqCst) != edition.0 {
-                    return Err("the workload's annotations have changed meanwhile".into());
-                }
-                Ok(())
+                warrant(decided.ago(), edition.0, edition.1.load(Ordering::SeqCst))
             };
             let decide = |view: &crate::actuate::TargetView| match &intent {
                 Intent::Plan(plan) => actions(actor.clock.now(), plan, view),

@@ -355,6 +355,7 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         rollout: workload.rollout,
         blocked: workload.blocked.clone(),
         stopped: false,
+        room: None,
     };
     let placement = workload.placement.clone();
     Sight {

@@ -1,6 +1,6 @@
 //! The last step of every decision: the largest need, holds, limits in rate, the user's bounds.
 
-use super::{Observation, Pace, Parts, Plan, Reason};
+use super::{Moved, Observation, Pace, Parts, Plan, Reason};
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -16,8 +16,14 @@ pub const HOLD: Duration = Duration::from_secs(3600);
 const WAKE: Duration = Duration::from_secs(60);
 /// After so long a pause, plans that nothing is left of in the cluster say nothing of now.
 const PAUSE: Duration = Duration::from_secs(600);
-/// Recommendations remembered at most.
-const MAX_ADVICE: usize = 64;
+/// A write of ours may not be seen so soon.
+const UNSEEN: Duration = Duration::from_secs(30);
+/// So long the load has to be low before the plan goes below half of what this hour had yesterday (I4).
+const CONFIRMED: Duration = Duration::from_secs(30 * 60);
+/// Recommendations remembered at most: one every five seconds of [`CONFIRMED`].
+const MAX_ADVICE: usize = 512;
+/// Hours of least plans that are remembered: a day, this hour, and one for a clock that is set.
+const MAX_HOURS: usize = 26;
 
 /// The user's bounds. `min <= max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +77,12 @@ pub struct PlanMemory {
     /// When a floor of an earlier copy was found.
     #[serde(default)]
     inherited: Option<Time>,
+    /// The least plan of each hour, newest first.
+    #[serde(default)]
+    hours: VecDeque<(i64, Replicas)>,
+    /// What the newest plan took of the cluster's shares.
+    #[serde(default)]
+    moved: Moved,
 }
 
 impl PlanMemory {
@@ -79,12 +91,28 @@ impl PlanMemory {
         self.pace.last()
     }
 
-    /// Our clock may have been set since the newest plan. Backwards it was for sure; forwards when `ours`, a floor that
-    /// would have expired in so long a pause, still stands. Then at most a minute has passed.
-    fn set_clock(&mut self, now: Time, ours: bool) {
+    /// What the newest plan took of the cluster's shares.
+    pub fn moved(&self) -> Moved {
+        self.moved
+    }
+
+    /// Since when the load has not been known. None: it is.
+    pub fn blind_since(&self) -> Option<Time> {
+        self.stale.map(|(since, _)| since)
+    }
+
+    /// Entries remembered, of whatever kind: bounded (I9).
+    pub fn remembered(&self) -> usize {
+        self.pace.remembered() + self.advice.len() + self.hours.len()
+    }
+
+    /// Our clock may have been set since the newest plan. Backwards it was for sure; forwards when a floor of ours, which
+    /// would have expired in so long a pause, still stands. Then at most a minute has passed. Where nothing of ours
+    /// stands, whatever was planned before is no reason to have it back at once.
+    fn set_clock(&mut self, now: Time, seen: &Observation) {
         let gap = self.decided.map_or(0, |decided| now.millis() - decided.millis());
         let passed = if gap < 0 { 0 } else { WAKE.as_millis() as i64 };
-        if gap < 0 || (ours && gap > VALID.as_millis() as i64) {
+        if gap < 0 || (seen.floor.is_some() && gap > VALID.as_millis() as i64) {
             let moved = |t: Time| Time::from_millis(t.millis().saturating_add(gap - passed));
             self.pace.set_clock(now, passed / 60_000);
             self.advice.iter_mut().for_each(|(t, _)| *t = moved(*t));
@@ -92,13 +120,37 @@ impl PlanMemory {
             self.stale = self.stale.map(|(t, held)| (moved(t), held));
             self.inherited = self.inherited.map(moved);
         }
-        // nothing of ours stands: whatever was planned before is no reason to have it back at once
-        if !ours && gap < 0 {
-            *self = PlanMemory { pace: self.pace.without_floor(), ..PlanMemory::default() };
-        } else if !ours && gap > PAUSE.as_millis() as i64 {
-            *self = PlanMemory::default();
+        let unseen = (0..UNSEEN.as_millis() as i64).contains(&gap);
+        if seen.floor.is_none() && !unseen {
+            self.pace = self.pace.without_floor();
+            self.stale = self.stale.map(|(t, held)| (t, held.min(seen.replicas)));
+            if gap > PAUSE.as_millis() as i64 {
+                let hours = std::mem::take(&mut self.hours);
+                *self = PlanMemory { hours, stale: self.stale, ..PlanMemory::default() };
+            }
         }
         self.decided = Some(now);
+    }
+
+    /// The least plan of this hour yesterday. None: not known.
+    fn yesterday(&self, now: Time) -> Option<Replicas> {
+        let hour = now.secs().div_euclid(3600) - 24;
+        self.hours.iter().find(|(h, _)| *h == hour).map(|(_, least)| *least)
+    }
+
+    fn note_hour(&mut self, now: Time, replicas: Replicas) {
+        let hour = now.secs().div_euclid(3600);
+        match self.hours.iter_mut().find(|(h, _)| *h == hour) {
+            Some((_, least)) => *least = replicas.min(*least),
+            None => self.hours.push_front((hour, replicas)),
+        }
+        self.hours.truncate(MAX_HOURS);
+    }
+
+    /// True when the load has been known for half an hour and has never needed so many in it.
+    fn confirms(&self, now: Time, fewer_than: Replicas) -> bool {
+        let known = self.fresh_since.is_some_and(|t| now.since(t) >= CONFIRMED);
+        known && self.advice.front().is_some_and(|(_, largest)| *largest < fewer_than)
     }
 
     /// The largest of the reactive needs of the stabilization window, this one included.
@@ -110,10 +162,10 @@ impl PlanMemory {
             }
             self.advice.push_back((now, reactive));
         }
-        while self.advice.len() > MAX_ADVICE || self.advice.front().is_some_and(|(t, _)| *t + STABILIZATION <= now) {
+        while self.advice.len() > MAX_ADVICE || self.advice.front().is_some_and(|(t, _)| *t + CONFIRMED <= now) {
             self.advice.pop_front();
         }
-        self.advice.front().map(|(_, r)| *r)
+        self.advice.iter().find(|(t, _)| *t + STABILIZATION > now).map(|(_, r)| *r)
     }
 }
 
@@ -125,7 +177,7 @@ impl PlanMemory {
 /// the result is a floor; where none does, it is the whole decision and the reactive need is held for the window.
 pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation, memory: &mut PlanMemory) -> Plan {
     let parts = evidence.parts;
-    memory.set_clock(now, seen.floor.is_some());
+    memory.set_clock(now, seen);
     let own = if seen.autoscaled { seen.floor.unwrap_or(0) } else { seen.replicas };
     let base = memory.pace.last().unwrap_or(own).max(seen.floor.unwrap_or(0));
     if memory.pace.last().is_none() {
@@ -148,6 +200,16 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
         () if lower > need.unwrap_or(0) => (lower, hold),
         () => (wanted, binding(evidence, reactive)),
     };
+    let there = base.max(seen.replicas).max(confirmed).max(bounds.min);
+    if let Some(room) = seen.room {
+        let (least, most) = (own.saturating_sub(room.fall), there.saturating_add(room.rise));
+        if replicas > most {
+            (replicas, reason) = (most, Reason::RiseLimited);
+        }
+        if replicas < least {
+            (replicas, reason) = (least, Reason::FallLimited);
+        }
+    }
     if seen.blocked.is_some() && replicas > base {
         (replicas, reason) = (base, Reason::Blocked);
     }
@@ -157,6 +219,8 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     if replicas < bounds.min {
         (replicas, reason) = (bounds.min.min(bounds.max), Reason::MinReplicas);
     }
+    memory.moved = Moved { fell: own.saturating_sub(replicas), rose: replicas.saturating_sub(there) };
+    memory.note_hour(now, replicas);
     memory.pace.note(now, replicas);
     if seen.stopped {
         // nobody will have written it: what comes after the switch grows from what runs then
@@ -217,7 +281,11 @@ fn lower(
             memory.recovering = false;
             // an HPA drops straight to its metric when a floor goes: a floor always comes down in steps
             let habit = evidence.usual_low.filter(|_| !seen.autoscaled);
-            (habit.map_or(least, |usual| least.min(usual)), Reason::FallLimited)
+            let least = habit.map_or(least, |usual| least.min(usual));
+            // half of what this hour had yesterday goes only when the load has been below it for half an hour
+            let half = memory.yesterday(now).map_or(0, |plan| plan.div_ceil(2)).min(base);
+            let kept = if memory.confirms(now, half) { 0 } else { half };
+            (least.max(kept), Reason::FallLimited)
         }
     }
 }

@@ -34,6 +34,11 @@ impl Pace {
         self.last
     }
 
+    /// Minutes remembered.
+    pub fn remembered(&self) -> usize {
+        self.minutes.len()
+    }
+
     /// Before the first plan: what is in force, and what runs now, from which growth is counted.
     pub fn begin(&mut self, now: Time, in_force: Replicas, running: Replicas) {
         let low = self.minutes.front().map_or(running, |m| m.low.min(running));
@@ -57,10 +62,10 @@ impl Pace {
         }
     }
 
-    /// What is left where nothing of ours stands in the cluster and how long we were away is not known: no plan to fall
-    /// from, and the least ones still limit growth.
+    /// What is left where nothing of ours stands in the cluster: no plan to fall from, and the least ones still limit
+    /// growth.
     pub fn without_floor(&self) -> Pace {
-        let minutes = self.minutes.iter().map(|m| Minute { high: m.low, ..*m }).collect();
+        let minutes = self.minutes.iter().map(|m| Minute { high: 0, ..*m }).collect();
         Pace { minutes, last: None }
     }
 

@@ -29,6 +29,8 @@ pub struct Cluster {
     /// The HPA's object.
     pub hpa: HpaObject,
     spec: WorkloadSpec,
+    /// What a replica truly serves, as a multiple of what it is said to.
+    strength: f64,
     target: Option<f64>,
     controller: Hpa,
     books: Books,
@@ -41,8 +43,9 @@ impl Cluster {
     pub fn new(now: Time, spec: WorkloadSpec, target: Option<f64>, ready: Replicas, seed: u64) -> Cluster {
         Cluster {
             deployment: Deployment::ready_with(now, ready, spec.start_delay, seed),
-            hpa: HpaObject::new(Some(spec.min_replicas), spec.max_replicas),
+            hpa: HpaObject::new(Some(spec.min_replicas), spec.max_replicas, target.is_some()),
             spec,
+            strength: 1.0,
             target,
             controller: Hpa::new(Behaviour::published()),
             books: Books::default(),
@@ -70,12 +73,17 @@ impl Cluster {
         self.target.is_some()
     }
 
+    /// From now on a replica serves this multiple of what the spec says: a deploy that changed it.
+    pub fn set_strength(&mut self, strength: f64) {
+        self.strength = strength;
+    }
+
     /// One step under `load`: pods serve what they can, then the HPA looks at the load of this very step (the most
     /// recent value a real metrics pipeline could have). `metrics`: false when the HPA's own metrics API is down.
     pub fn step(&mut self, load: f64, metrics: bool) -> Row {
         self.deployment.reconcile(self.now);
         let ready = self.deployment.ready(self.now);
-        let capacity = f64::from(ready) * self.spec.capacity_per_replica;
+        let capacity = f64::from(ready) * self.spec.capacity_per_replica * self.strength;
         // float noise is no shortage
         let short = load - capacity;
         let row = Row {

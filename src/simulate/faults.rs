@@ -42,11 +42,27 @@ pub enum Fault {
     Rollout,
     /// Pods take five times as long to start.
     SlowPods,
+    /// Our clock runs fast or slow by up to 1 % (7).
+    ClockRate,
+    /// The source says ten times the truth (9).
+    Poison,
+    /// Admission refuses our writes to this object (16).
+    WebhookDenies,
+    /// New pods stay Pending (17).
+    Stockout,
+    /// Work that was not served comes again on top (27).
+    RetryStorm,
+    /// The kill switch is on (31).
+    KillSwitch,
+    /// Pods crash and are never ready.
+    CrashLoop,
+    /// A deploy changes what a replica serves.
+    Regression,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 25] = [
         Fault::SourceDown,
         Fault::Zeros,
         Fault::NotANumber,
@@ -64,6 +80,14 @@ impl Fault {
         Fault::Down,
         Fault::Rollout,
         Fault::SlowPods,
+        Fault::ClockRate,
+        Fault::Poison,
+        Fault::WebhookDenies,
+        Fault::Stockout,
+        Fault::RetryStorm,
+        Fault::KillSwitch,
+        Fault::CrashLoop,
+        Fault::Regression,
     ];
 
     /// Its name on the command line and in reports.

@@ -12,10 +12,12 @@ mod faults;
 mod fleet;
 pub mod hpa;
 mod life;
+mod mind;
 mod objects;
 mod operator;
 mod oracle;
 mod pods;
+mod source;
 mod witness;
 
 pub use books::{Books, Row};

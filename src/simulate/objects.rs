@@ -1,9 +1,8 @@
 //! The API objects of one workload in the simulated cluster, and what a write of ours does to them.
 
 use super::pods::Deployment;
-use crate::actuate::{LEDGER, Ledger, Target, TargetView, Write};
+use crate::actuate::{Ledger, LedgerError, Target, TargetView, Write};
 use crate::units::Replicas;
-use std::collections::BTreeMap;
 
 /// The HPA object, as far as anyone here reads or writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,16 +11,18 @@ pub struct HpaObject {
     pub min_replicas: Option<Replicas>,
     /// `spec.maxReplicas`.
     pub max_replicas: Replicas,
-    /// `metadata.annotations`.
-    pub annotations: BTreeMap<String, String>,
     /// `metadata.resourceVersion`: counts the writes.
     pub resource_version: u64,
+    /// False: there is no autoscaler, and this is the workload's own object, scaled through its scale subresource.
+    pub autoscaled: bool,
+    /// The ledger as it reads from its annotation. None: there is no such annotation.
+    ledger: Option<Result<Ledger, LedgerError>>,
 }
 
 impl HpaObject {
     /// A fresh object of the user's.
-    pub fn new(min_replicas: Option<Replicas>, max_replicas: Replicas) -> HpaObject {
-        HpaObject { min_replicas, max_replicas, annotations: BTreeMap::new(), resource_version: 1 }
+    pub fn new(min_replicas: Option<Replicas>, max_replicas: Replicas, autoscaled: bool) -> HpaObject {
+        HpaObject { min_replicas, max_replicas, resource_version: 1, autoscaled, ledger: None }
     }
 
     /// The bounds that the HPA controller works with.
@@ -29,9 +30,14 @@ impl HpaObject {
         (self.min_replicas.unwrap_or(1), self.max_replicas)
     }
 
-    /// Our ledger, read from the annotation's text as from a real object. An unreadable one is an error of the object.
-    pub fn ledger(&self) -> Result<Option<Ledger>, crate::actuate::LedgerError> {
-        self.annotations.get(LEDGER).map(|text| Ledger::parse(text)).transpose()
+    /// Our ledger, as it reads from the annotation's text. An unreadable one is an error of the object.
+    pub fn ledger(&self) -> Result<Option<&Ledger>, LedgerError> {
+        self.ledger.as_ref().map(|l| l.as_ref().map_err(Clone::clone)).transpose()
+    }
+
+    fn annotate(&mut self, ledger: &Ledger) {
+        // through the text, as in a real object
+        self.ledger = Some(Ledger::parse(&ledger.to_text()));
     }
 
     /// The lower bound that the user set himself, whether or not ours stands above it.
@@ -43,27 +49,34 @@ impl HpaObject {
         original.unwrap_or(1)
     }
 
-    /// Our floor if it is in force: a ledger's value that someone else has overwritten is not.
-    pub fn our_floor(&self) -> Option<Replicas> {
-        let ledger = self.ledger().ok().flatten()?;
-        let theirs = ledger.yielded_until.is_some() || self.min_replicas != Some(ledger.floor);
-        (!theirs).then_some(ledger.floor)
+    /// Our floor where it is in force: what someone else has written is theirs, even while our ledger remembers it.
+    pub fn our_floor(&self, deployment: &Deployment) -> Option<Replicas> {
+        self.view(deployment).ok()?.our_floor()
+    }
+
+    /// The value that stands where we write.
+    pub fn standing(&self, deployment: &Deployment) -> Replicas {
+        if self.autoscaled { self.bounds().0 } else { deployment.replicas() }
     }
 
     /// What [`crate::actuate::actions`] is given of this object and its Deployment.
-    pub fn view(&self, deployment: &Deployment) -> Result<TargetView, crate::actuate::LedgerError> {
+    pub fn view(&self, deployment: &Deployment) -> Result<TargetView, LedgerError> {
         Ok(TargetView {
-            target: Target::Hpa { name: "web".into() },
-            floor: self.min_replicas,
+            target: if self.autoscaled { Target::Hpa { name: "web".into() } } else { Target::Scale },
+            floor: self.min_replicas.filter(|_| self.autoscaled),
             max_replicas: self.max_replicas,
             replicas: deployment.replicas(),
-            ledger: self.ledger()?,
+            ledger: self.ledger()?.cloned(),
         })
     }
 
-    /// Someone else than us sets `spec.minReplicas`: a user, or a GitOps tool that puts its own value back.
-    pub fn edit(&mut self, min_replicas: Option<Replicas>) {
-        self.min_replicas = min_replicas;
+    /// Someone else than us sets the value: a user, or a GitOps tool that puts its own back.
+    pub fn edit(&mut self, value: Replicas, deployment: &mut Deployment) {
+        if self.autoscaled {
+            self.min_replicas = Some(value);
+        } else {
+            deployment.scale(value);
+        }
         self.resource_version += 1;
     }
 
@@ -72,18 +85,23 @@ impl HpaObject {
         match write {
             Write::Floor { replicas, ledger } => {
                 self.min_replicas = Some(*replicas);
-                self.annotations.insert(LEDGER.into(), ledger.to_text());
+                self.annotate(ledger);
             }
-            Write::Ledger { ledger } => {
-                self.annotations.insert(LEDGER.into(), ledger.to_text());
-            }
+            Write::Ledger { ledger } => self.annotate(ledger),
             Write::Restore { original } => {
-                self.min_replicas = *original;
-                self.annotations.remove(LEDGER);
+                self.ledger = None;
+                match original {
+                    Some(replicas) if !self.autoscaled => deployment.scale(*replicas),
+                    _ if self.autoscaled => self.min_replicas = *original,
+                    _ => {}
+                }
             }
             Write::Scale { replicas } => {
                 deployment.scale(*replicas);
-                return;
+                // the scale subresource of a workload is the workload; that of an autoscaled one is another object
+                if self.autoscaled {
+                    return;
+                }
             }
         }
         self.resource_version += 1;

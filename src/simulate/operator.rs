@@ -86,10 +86,11 @@ impl Operator {
                 replicas: cluster.deployment.replicas(),
                 ready: cluster.deployment.ready(now),
                 autoscaled: cluster.autoscaled(),
-                floor: cluster.hpa.our_floor(),
+                floor: cluster.hpa.our_floor(&cluster.deployment),
                 rollout: false,
                 blocked: cluster.deployment.blocked(),
                 stopped: false,
+                room: None,
             },
         };
         let decision = tick(now, &self.policy, &inputs, &mut self.memory);

@@ -92,6 +92,12 @@ impl Deployment {
         self.reconcile(now);
     }
 
+    /// Pods that are not ready yet are made anew: what kept them from starting is over.
+    pub fn restart_starting(&mut self, now: Time) {
+        self.pods.retain(|p| p.ready_at <= now);
+        self.reconcile(now);
+    }
+
     /// Creates and deletes pods until there are as many as asked for. Pods that are not ready go first, then the
     /// youngest, as in the ReplicaSet controller.
     pub fn reconcile(&mut self, now: Time) {

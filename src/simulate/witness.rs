@@ -1,7 +1,8 @@
 //! What must hold whatever happens, checked on every step from the outside: from what was written into the cluster and
 //! from the simulator's own truth, never by the planner's code. The invariants are those of `docs/safety.md`.
 
-use super::faults::Fault;
+use super::faults::{Episode, Fault};
+use crate::plan::Moved;
 use crate::units::{Replicas, Time};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -9,7 +10,7 @@ use std::collections::VecDeque;
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// I1 to I8.
+    /// I1 to I12.
     pub invariant: &'static str,
     /// Which workload of the run.
     pub workload: u64,
@@ -26,8 +27,12 @@ pub struct Violation {
 pub struct Turned {
     /// The minute.
     pub minute: u64,
-    /// The user's own lower bound.
+    /// The hour, by a clock that is right.
+    pub hour: i64,
+    /// The lower bound that has to hold now.
     pub users_min: Replicas,
+    /// The lower bound that the user's own object says.
+    pub users_wish: Replicas,
     /// The user's upper bound.
     pub max: Replicas,
     /// The plan.
@@ -53,6 +58,16 @@ pub struct Turned {
     pub habit: Option<Replicas>,
     /// The first turn of a copy without memory.
     pub restarted: bool,
+    /// The largest need that a sample of the last half hour claims.
+    pub half_hour_need: Option<Replicas>,
+    /// The kill switch is on: nothing is written.
+    pub stopped: bool,
+    /// Entries that the planner remembers.
+    pub remembered: usize,
+    /// Whole minutes for which the planner says that it has not known the load. None: it does.
+    pub blind_minutes: Option<u64>,
+    /// Our clock has been wrong at some time.
+    pub clock_was_wrong: bool,
 }
 
 /// Watches one workload.
@@ -63,16 +78,30 @@ pub struct Witness {
     floors: VecDeque<(u64, Replicas)>,
     /// (minute, plan), newest last.
     plans: VecDeque<(u64, Replicas)>,
-    faults: Vec<Fault>,
+    /// The least plan of each hour since memory began, newest last.
+    hours: VecDeque<(i64, Replicas)>,
+    last: Option<Replicas>,
+    remembers_since: u64,
+    informed_since: Option<u64>,
+    unknown_since: Option<u64>,
+    faults: Vec<Episode>,
     violations: Vec<Violation>,
 }
 
+/// Entries that a planner may remember of one workload (I9).
+const MAX_REMEMBERED: usize = 600;
+/// Minutes without load after which it has to be said (I11).
+const DEAD_MAN_MINUTES: u64 = 5;
 /// Violations kept of one workload.
 const MAX_VIOLATIONS: usize = 10;
 /// Minutes of floors that limit how fast they may fall.
 const MINUTES: u64 = 15;
 /// Minutes of plans that limit how fast they may grow.
 const GROWTH_MINUTES: u64 = 10;
+/// A sample says something of now for so long.
+const CLAIM_MINUTES: u64 = 3;
+/// So long the load has to be low.
+const HALF_HOUR: u64 = 30;
 /// A hold lasts so long at most.
 const HOLD_MINUTES: u64 = 59;
 
@@ -83,6 +112,11 @@ impl Witness {
             workload,
             floors: VecDeque::new(),
             plans: VecDeque::new(),
+            hours: VecDeque::new(),
+            last: None,
+            remembers_since: 0,
+            informed_since: None,
+            unknown_since: None,
             faults: Vec::new(),
             violations: Vec::new(),
         }
@@ -101,14 +135,15 @@ impl Witness {
                 workload: self.workload,
                 minute,
                 seen,
-                faults: self.faults.clone(),
+                faults: self.faults.iter().map(|e| e.fault).collect(),
             });
         }
     }
 
     /// What goes wrong in this minute.
-    pub fn during(&mut self, faults: Vec<Fault>) {
-        self.faults = faults;
+    pub fn during(&mut self, faults: &[Episode]) {
+        self.faults.clear();
+        self.faults.extend_from_slice(faults);
     }
 
     /// Somebody else changed the floor, or it expired: falls are counted from here.
@@ -123,40 +158,81 @@ impl Witness {
         }
     }
 
-    /// Checks I1 to I5 on one turn.
-    pub fn turn(&mut self, t: &Turned) {
+    /// Checks what one turn shows. Gives what it took of the cluster's shares.
+    pub fn turn(&mut self, t: &Turned) -> Moved {
         if t.floor > t.max || t.floor < t.users_min.min(t.max) {
             self.accuse("I1", t.minute, format!("floor {} outside {}..={}", t.floor, t.users_min, t.max));
         }
-        let planned = if t.restarted { None } else { self.plans.back().map(|(_, p)| *p) };
+        if t.remembered > MAX_REMEMBERED {
+            self.accuse("I9", t.minute, format!("{} entries are remembered", t.remembered));
+        }
+        if t.restarted || t.stopped {
+            self.plans.clear();
+            self.hours.clear();
+            self.last = None;
+            self.remembers_since = t.minute;
+        }
+        // a new copy has not been blind for long itself
+        let unknown = if t.informed { None } else { self.unknown_since.or(Some(t.minute)) };
+        self.unknown_since = unknown.map(|since| since.max(self.remembers_since));
+        let blind = self.unknown_since.map_or(0, |since| t.minute - since);
+        if !t.clock_was_wrong
+            && blind > DEAD_MAN_MINUTES + CLAIM_MINUTES
+            && t.blind_minutes.is_none_or(|m| m < DEAD_MAN_MINUTES)
+        {
+            self.accuse("I11", t.minute, format!("no load for {blind} minutes, and {:?} are told", t.blind_minutes));
+        }
+        if t.stopped {
+            return Moved::default();
+        }
+        let planned = self.last;
         if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_min).max(t.in_force)) {
             self.accuse("I1", t.minute, format!("plan {planned:?} -> {} while pods cannot be created", t.plan));
         }
-        let before = self.floors.back().map(|(_, f)| *f);
         if let Some(need) = t.told_need
             && !t.blocked
             && t.plan < need.min(t.max)
         {
             self.accuse("I2", t.minute, format!("plan {} below the need {need} of now", t.plan));
         }
-        if let Some(before) = before {
-            let usual_again = t.uninformed_minutes > HOLD_MINUTES;
-            if !t.informed && t.floor < before && !usual_again {
-                self.accuse("I3", t.minute, format!("floor {before} -> {} without a sample", t.floor));
-            }
-            let least = self.least(t.minute, before).min(t.habit.unwrap_or(Replicas::MAX));
-            if t.floor < least {
-                self.accuse("I4", t.minute, format!("floor {before} -> {}, at least {least} allowed", t.floor));
-            }
-        }
-        self.growth(t);
+        self.informed_since = if t.informed { self.informed_since.or(Some(t.minute)) } else { None };
+        self.fall(t);
+        let rose = self.growth(t);
         self.floors.push_back((t.minute, t.floor));
         self.floors.retain(|(m, _)| t.minute - m <= MINUTES);
-        if t.restarted {
-            self.plans.clear();
-        }
         self.plans.push_back((t.minute, t.plan));
         self.plans.retain(|(m, _)| t.minute - m <= GROWTH_MINUTES);
+        Moved { fell: t.in_force.saturating_sub(t.floor), rose }
+    }
+
+    fn fall(&mut self, t: &Turned) {
+        let half = self.half_of_yesterday(t);
+        let Some(before) = self.floors.back().map(|(_, f)| *f) else { return };
+        let usual_again = t.uninformed_minutes > HOLD_MINUTES;
+        if !t.informed && t.floor < before && !usual_again {
+            self.accuse("I3", t.minute, format!("floor {before} -> {} without a sample", t.floor));
+        }
+        let least = self.least(t.minute, before).min(t.habit.unwrap_or(Replicas::MAX));
+        if t.floor < least {
+            self.accuse("I4", t.minute, format!("floor {before} -> {}, at least {least} allowed", t.floor));
+        }
+        if t.floor < before.min(half) && !t.clock_was_wrong {
+            self.accuse("I4", t.minute, format!("floor {before} -> {}, half of yesterday is {half}", t.floor));
+        }
+    }
+
+    /// Half of the least plan of this hour yesterday. 0: not known, or half an hour of load has confirmed less.
+    fn half_of_yesterday(&mut self, t: &Turned) -> Replicas {
+        let hour = t.hour;
+        match self.hours.back_mut().filter(|(h, _)| *h == hour) {
+            Some((_, least)) => *least = t.plan.min(*least),
+            None => self.hours.push_back((hour, t.plan)),
+        }
+        self.hours.retain(|(h, _)| hour - h <= 24);
+        let known = self.hours.front().filter(|(h, _)| h + 24 == hour);
+        let half = known.map_or(0, |(_, plan)| plan / 2);
+        let informed = self.informed_since.is_some_and(|m| t.minute - m >= HALF_HOUR - 1);
+        if informed && t.half_hour_need.is_some_and(|need| need <= half) { 0 } else { half }
     }
 
     /// At most 10 % a minute and 30 % in 15 minutes; of ten or fewer, one a minute.
@@ -172,19 +248,20 @@ impl Witness {
         within(1, 0.9).max(within(MINUTES, 0.7))
     }
 
-    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already.
-    fn growth(&mut self, t: &Turned) {
+    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already. Gives
+    /// the growth that nothing justifies but the plan.
+    fn growth(&mut self, t: &Turned) -> Replicas {
         let recent = self.plans.iter().filter(|(m, _)| t.minute - m <= GROWTH_MINUTES);
-        let (least, last) = match recent.map(|(_, p)| *p).min() {
-            // a copy without memory counts from what it finds
-            Some(least) if !t.restarted => (least, self.plans.back().map_or(0, |(_, p)| *p)),
-            _ => (t.running, 0),
-        };
+        // a copy without memory counts from what it finds
+        let least = recent.map(|(_, p)| *p).min().unwrap_or(t.running);
+        let last = self.last.replace(t.plan).unwrap_or(0);
+        let there = t.claimed_need.max(t.users_wish).max(t.in_force).max(t.running).max(last);
         let from = least.max(1);
-        let most = from.saturating_mul(4).max(t.claimed_need).max(t.users_min).max(t.in_force).max(t.running);
-        if t.plan > most.max(last) {
+        let most = from.saturating_mul(4).max(there);
+        if t.plan > most {
             self.accuse("I5", t.minute, format!("plan {}, at most {most} allowed from {from}", t.plan));
         }
+        t.plan.saturating_sub(there)
     }
 
     /// I7: our floor does not outlive its time by more than a sweep.
@@ -202,7 +279,9 @@ mod tests {
     fn fine(minute: u64, floor: Replicas) -> Turned {
         Turned {
             minute,
+            hour: 0,
             users_min: 2,
+            users_wish: 2,
             max: 100,
             plan: floor,
             floor,
@@ -215,12 +294,19 @@ mod tests {
             blocked: false,
             habit: None,
             restarted: false,
+            half_hour_need: Some(1),
+            stopped: false,
+            remembered: 0,
+            blind_minutes: None,
+            clock_was_wrong: false,
         }
     }
 
     fn accused(turns: &[Turned]) -> Vec<&'static str> {
         let mut witness = Witness::new(0);
-        turns.iter().for_each(|t| witness.turn(t));
+        for t in turns {
+            witness.turn(t);
+        }
         witness.into_violations().iter().map(|v| v.invariant).collect()
     }
 

@@ -38,6 +38,7 @@ fn look(replicas: u32) -> Observation {
         rollout: false,
         blocked: None,
         stopped: false,
+        room: None,
     }
 }
 

@@ -35,6 +35,7 @@ fn seen(replicas: Replicas, autoscaled: bool) -> Observation {
         rollout: false,
         blocked: None,
         stopped: false,
+        room: None,
     }
 }
 

@@ -78,7 +78,9 @@ impl Hpa {
         }
         let memory = self.behaviour.memory();
         for remembered in [&mut self.recommendations, &mut self.ups, &mut self.downs] {
-            remembered.retain(|(at, _)| now.since(*at) < memory);
+            while remembered.front().is_some_and(|(at, _)| now.since(*at) >= memory) {
+                remembered.pop_front();
+            }
             let excess = remembered.len().saturating_sub(MAX_REMEMBERED);
             remembered.drain(..excess);
         }
