@@ -115,7 +115,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 replicas: desired.last().copied().unwrap_or(setting.min_replicas),
                 ready,
                 autoscaled: false,
-                floor: None,
+                floor: desired.last().copied(),
                 rollout: false,
                 blocked: None,
                 stopped: false,

@@ -1,7 +1,7 @@
 //! `forescale simulate`: many simulated workloads under faults, every invariant checked on every step.
 
 use crate::error::{Failure, Problem, did_you_mean};
-use crate::simulate::{Fault, Forecaster, Trial, Verdict, run_trial};
+use crate::simulate::{Fault, Forecaster, Ordeal, Trial, Verdict, ordeals, run_trial};
 
 /// Look for unsafe decisions: simulated workloads, drawn faults, every invariant checked on every step.
 #[derive(Debug, clap::Args)]
@@ -9,7 +9,8 @@ use crate::simulate::{Fault, Forecaster, Trial, Verdict, run_trial};
 Everything follows from the seed: the same seed and build give the same run.
 Exit code 1 when an invariant did not hold.
 Example:
-  forescale simulate --seed 7 --hours 1000 --faults all --forecaster adversary")]
+  forescale simulate --seed 7 --hours 1000 --faults all --forecaster adversary
+  forescale simulate --ordeals      the same faults for Forescale, HPA and KEDA beside each other")]
 pub struct Args {
     /// Seed of everything that is drawn
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -23,6 +24,9 @@ pub struct Args {
     /// Who forecasts: the real one, or an adversary that says anything at all
     #[arg(long, default_value = "real", value_parser = ["real", "adversary"], value_name = "WHO")]
     forecaster: String,
+    /// Instead: a loss of metrics, a restart and a poisoned day for Forescale, HPA and KEDA beside each other
+    #[arg(long, conflicts_with_all = ["hours", "faults", "forecaster"])]
+    ordeals: bool,
     /// The verdict as JSON
     #[arg(long)]
     json: bool,
@@ -30,6 +34,9 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.ordeals {
+        return compare(args);
+    }
     let forecaster = if args.forecaster == "adversary" { Forecaster::Adversary } else { Forecaster::Real };
     let trial = Trial { seed: args.seed, hours: args.hours, faults: faults(&args.faults)?, forecaster };
     // first of all: whatever happens, this replays it
@@ -55,6 +62,29 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         0 => Ok(()),
         n => Err(anyhow::anyhow!("{n} violations; seed {} replays them", verdict.seed).into()),
     }
+}
+
+fn compare(args: &Args) -> Result<(), Failure> {
+    eprintln!("seed {}, one day of a daily load with a peak of 40 replicas at noon", args.seed);
+    let all = ordeals(args.seed);
+    if args.json {
+        println!("{}", serde_json::to_string(&all).map_err(anyhow::Error::from)?);
+        return Ok(());
+    }
+    println!(
+        "{:<14} {:<10} {:>14} {:>14} {:>13}",
+        "trouble", "scaled by", "unserved work", "replica-hours", "late minutes"
+    );
+    for Ordeal { trouble, scaler, unserved_fraction, replica_hours, late_minutes } in all {
+        let name = |v: serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+        println!(
+            "{:<14} {:<10} {:>12.3} % {replica_hours:>14.0} {late_minutes:>13}",
+            name(serde_json::json!(trouble)),
+            name(serde_json::json!(scaler)),
+            unserved_fraction * 100.0
+        );
+    }
+    Ok(())
 }
 
 fn faults(text: &str) -> Result<Vec<Fault>, Failure> {

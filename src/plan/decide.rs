@@ -80,6 +80,9 @@ pub struct PlanMemory {
     /// The least plan of each hour, newest first.
     #[serde(default)]
     hours: VecDeque<(i64, Replicas)>,
+    /// A floor of ours stood when we looked last.
+    #[serde(default)]
+    stood: bool,
     /// What the newest plan took of the cluster's shares.
     #[serde(default)]
     moved: Moved,
@@ -107,8 +110,8 @@ impl PlanMemory {
     }
 
     /// Our clock may have been set since the newest plan. Backwards it was for sure; forwards when a floor of ours, which
-    /// would have expired in so long a pause, still stands. Then at most a minute has passed. Where nothing of ours
-    /// stands, whatever was planned before is no reason to have it back at once.
+    /// would have expired in so long a pause, still stands. Then at most a minute has passed. Where our floor was taken
+    /// away or we were, whatever was planned before is no reason to have it back at once.
     fn set_clock(&mut self, now: Time, seen: &Observation) {
         let gap = self.decided.map_or(0, |decided| now.millis() - decided.millis());
         let passed = if gap < 0 { 0 } else { WAKE.as_millis() as i64 };
@@ -120,8 +123,9 @@ impl PlanMemory {
             self.stale = self.stale.map(|(t, held)| (moved(t), held));
             self.inherited = self.inherited.map(moved);
         }
-        let unseen = (0..UNSEEN.as_millis() as i64).contains(&gap);
-        if seen.floor.is_none() && !unseen {
+        let paused = gap < 0 || gap > PAUSE.as_millis() as i64;
+        let taken = self.stood && gap >= UNSEEN.as_millis() as i64;
+        if seen.floor.is_none() && (taken || paused) {
             self.pace = self.pace.without_floor();
             self.stale = self.stale.map(|(t, held)| (t, held.min(seen.replicas)));
             if gap > PAUSE.as_millis() as i64 {
@@ -129,6 +133,7 @@ impl PlanMemory {
                 *self = PlanMemory { hours, stale: self.stale, ..PlanMemory::default() };
             }
         }
+        self.stood = seen.floor.is_some();
         self.decided = Some(now);
     }
 
@@ -184,7 +189,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
         memory.pace.begin(now, base, seen.replicas);
         memory.inherited = seen.floor.map(|_| now);
     }
-    memory.pace.stands(now, seen.floor.unwrap_or(0));
+    memory.pace.stands(now, own);
     follow(now, evidence.standing, base.max(seen.replicas), memory);
     let held = memory.stabilized(now, parts.reactive);
     let reactive = if seen.autoscaled { parts.reactive } else { held };

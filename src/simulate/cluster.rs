@@ -32,6 +32,8 @@ pub struct Cluster {
     /// What a replica truly serves, as a multiple of what it is said to.
     strength: f64,
     target: Option<f64>,
+    /// The HPA's metric is a total from outside, as KEDA gives it, not one of the pods.
+    external: bool,
     controller: Hpa,
     books: Books,
     now: Time,
@@ -47,6 +49,7 @@ impl Cluster {
             spec,
             strength: 1.0,
             target,
+            external: false,
             controller: Hpa::new(Behaviour::published()),
             books: Books::default(),
             now,
@@ -73,6 +76,16 @@ impl Cluster {
         self.target.is_some()
     }
 
+    /// The HPA's metric is a total from outside, as KEDA gives it.
+    pub fn set_external(&mut self, external: bool) {
+        self.external = external;
+    }
+
+    /// The HPA's controller starts again without memory.
+    pub fn restart_controller(&mut self) {
+        self.controller = Hpa::new(Behaviour::published());
+    }
+
     /// From now on a replica serves this multiple of what the spec says: a deploy that changed it.
     pub fn set_strength(&mut self, strength: f64) {
         self.strength = strength;
@@ -81,6 +94,11 @@ impl Cluster {
     /// One step under `load`: pods serve what they can, then the HPA looks at the load of this very step (the most
     /// recent value a real metrics pipeline could have). `metrics`: false when the HPA's own metrics API is down.
     pub fn step(&mut self, load: f64, metrics: bool) -> Row {
+        self.step_reading(load, metrics.then_some(load))
+    }
+
+    /// The same where the HPA's metric says something else than the load. None: it says nothing.
+    pub fn step_reading(&mut self, load: f64, reading: Option<f64>) -> Row {
         self.deployment.reconcile(self.now);
         let ready = self.deployment.ready(self.now);
         let capacity = f64::from(ready) * self.spec.capacity_per_replica * self.strength;
@@ -99,7 +117,7 @@ impl Cluster {
         self.now = self.now + hpa::SYNC;
         if let Some(target) = self.target {
             let current = self.deployment.replicas();
-            let wish = metrics.then(|| self.wish(load, ready, target, current)).flatten();
+            let wish = reading.and_then(|load| self.wish(load, ready, target, current));
             let replicas = self.controller.sync(self.now, current, wish, self.hpa.bounds());
             self.deployment.scale(replicas);
         }
@@ -109,6 +127,10 @@ impl Cluster {
     fn wish(&self, load: f64, ready: Replicas, target: f64, current: Replicas) -> Option<Replicas> {
         /// The target in the metric's milli-units: loads of any unit keep six digits.
         const TARGET: i64 = 1_000_000;
+        if self.external {
+            let total = (load / target * TARGET as f64) as i64;
+            return Some(hpa::of_total(total, TARGET, current.max(1), Tolerance::DEFAULT));
+        }
         let per_pod = load / f64::from(ready.max(1)) / target * TARGET as f64;
         let mut pods = vec![PodMetric::Ready(per_pod as i64); ready as usize];
         pods.resize(self.deployment.pods() as usize, PodMetric::Unready);

@@ -67,6 +67,11 @@ impl Operator {
         Operator { policy, memory }
     }
 
+    /// It starts again: what it knows of plans is gone, what the source knows is read again.
+    pub fn restart(&mut self) {
+        self.memory.plan = Default::default();
+    }
+
     /// One turn: observe the cluster, decide, write.
     pub fn turn(&mut self, now: Time, samples: Vec<Sample>, source: SourceState, cluster: &mut Cluster) -> Turn {
         self.policy.min_replicas = cluster.hpa.users_minimum();

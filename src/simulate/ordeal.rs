@@ -1,0 +1,160 @@
+//! The same fault for three autoscalers beside each other: what it leaves unserved, and what it costs.
+
+use super::cluster::{Cluster, WorkloadSpec};
+use super::hpa::SYNC;
+use super::operator::{Operator, OptIn};
+use super::pods::StartDelay;
+use crate::plan::SourceState;
+use crate::rng;
+use crate::series::{Sample, Series};
+use crate::units::{Step, Time};
+use rand::Rng as _;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Minutes of a day.
+const DAY: u64 = 1440;
+/// Days that are known before the one that is scored.
+const DAYS: u64 = 3;
+/// The load's peak is at noon, in minutes of the day.
+const NOON: u64 = 720;
+/// The load at its peak, in what one replica serves.
+const PEAK: f64 = 40.0;
+/// What one replica serves.
+const CAPACITY: f64 = 10.0;
+/// The autoscalers' target, percent of what a replica serves.
+const TARGET: f64 = 0.8;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// No metric at all for two hours around the peak.
+    MetricsLost,
+    /// The autoscaler is away for three minutes at the peak, and comes back without memory.
+    Restart,
+    /// The day before was measured at ten times the truth.
+    PoisonedDay,
+}
+
+/// Who scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaler {
+    /// Forescale above an HPA.
+    Forescale,
+    /// An HPA on a metric of its pods: without the metric nothing changes.
+    Hpa,
+    /// An HPA on KEDA's external metric: a query without a result is zero, as by KEDA's default.
+    Keda,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ordeal {
+    /// What went wrong.
+    pub trouble: Trouble,
+    /// Who scaled.
+    pub scaler: Scaler,
+    /// Unserved over offered work of the day.
+    pub unserved_fraction: f64,
+    /// Hours of pods of the day.
+    pub replica_hours: f64,
+    /// Minutes in which some work went unserved.
+    pub late_minutes: u64,
+}
+
+/// Every trouble for every autoscaler, on the same load with the same pods.
+pub fn ordeals(seed: u64) -> Vec<Ordeal> {
+    let troubles = [Trouble::None, Trouble::MetricsLost, Trouble::Restart, Trouble::PoisonedDay];
+    let scalers = [Scaler::Forescale, Scaler::Hpa, Scaler::Keda];
+    troubles.iter().flat_map(|t| scalers.iter().map(|s| ordeal(seed, *t, *s))).collect()
+}
+
+fn loads(seed: u64) -> Vec<f64> {
+    let mut rng = rng::stream(seed, "ordeal");
+    let load = |minute: u64| {
+        let day = (minute as f64 / DAY as f64 * std::f64::consts::TAU).cos();
+        // a quarter of the peak at midnight
+        PEAK * CAPACITY * (0.625 - 0.375 * day)
+    };
+    (0..(DAYS + 1) * DAY).map(|m| load(m) * rng.random_range(0.95..1.05)).collect()
+}
+
+fn ordeal(seed: u64, trouble: Trouble, scaler: Scaler) -> Ordeal {
+    let (first, start) = (Time::from_secs(0), DAYS * DAY);
+    let loads = loads(seed);
+    let poison = |minute: u64| trouble == Trouble::PoisonedDay && (start - DAY..start).contains(&minute);
+    let measured = |minute: u64, load: f64| if poison(minute) { 10.0 * load } else { load };
+    let history = loads.iter().enumerate().take(start as usize).map(|(m, v)| Sample::Valid(measured(m as u64, *v)));
+    let history = Series::of(first + Step::MINUTE.duration(), Step::MINUTE, history);
+    let start_delay =
+        StartDelay { p50: Duration::from_secs(45), p95: Duration::from_secs(90), longest: Duration::from_secs(120) };
+    let spec = WorkloadSpec { capacity_per_replica: CAPACITY, min_replicas: 2, max_replicas: 200, start_delay };
+    let now = first + Step::MINUTE.times(start as usize);
+    let mut cluster = Cluster::new(now, spec, Some(CAPACITY * TARGET), 15, seed);
+    cluster.set_external(scaler == Scaler::Keda);
+    let opt_in = OptIn {
+        capacity_per_replica: CAPACITY,
+        lead_time: Duration::from_secs(180),
+        unserved_budget: 0.001,
+        time_zone: "UTC".into(),
+    };
+    let mut operator = (scaler == Scaler::Forescale).then(|| Operator::learn(&history, &cluster, &opt_in));
+    for minute in 0..DAY {
+        let load = loads.get((start + minute) as usize).copied().unwrap_or(0.0);
+        let lost = trouble == Trouble::MetricsLost && (NOON - 60..NOON + 60).contains(&minute);
+        let away = trouble == Trouble::Restart && (NOON..NOON + 3).contains(&minute);
+        let reading = match scaler {
+            Scaler::Keda if lost => Some(0.0),
+            _ if lost => None,
+            Scaler::Hpa | Scaler::Keda if away => None,
+            _ => Some(load),
+        };
+        if away && scaler != Scaler::Forescale {
+            cluster.restart_controller();
+        }
+        for _ in 0..60 / SYNC.as_secs() {
+            cluster.step_reading(load, reading);
+        }
+        if let Some(operator) = operator.as_mut().filter(|_| !away) {
+            if trouble == Trouble::Restart && minute == NOON + 3 {
+                operator.restart();
+            }
+            let (samples, source) = if lost {
+                (vec![Sample::Missing], SourceState::Failing { error: "connection refused".into() })
+            } else {
+                (vec![Sample::Valid(load)], SourceState::Fresh)
+            };
+            operator.turn(cluster.now(), samples, source, &mut cluster);
+        }
+    }
+    let books = cluster.books();
+    Ordeal {
+        trouble,
+        scaler,
+        unserved_fraction: books.unserved_fraction(),
+        replica_hours: books.replica_hours,
+        late_minutes: books.late_minutes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_of_metrics_at_the_peak_starves_keda_and_not_us() {
+        let all = ordeals(1);
+        let of = |t: Trouble, s: Scaler| all.iter().find(|o| o.trouble == t && o.scaler == s).unwrap();
+        let lost = |s| of(Trouble::MetricsLost, s).unserved_fraction;
+        assert!(lost(Scaler::Keda) > 0.05, "{all:#?}");
+        assert!(lost(Scaler::Forescale) <= lost(Scaler::Hpa), "{all:#?}");
+        let restart = of(Trouble::Restart, Scaler::Forescale).unserved_fraction;
+        assert!(restart <= of(Trouble::None, Scaler::Forescale).unserved_fraction + 1e-4, "{all:#?}");
+        let poisoned = of(Trouble::PoisonedDay, Scaler::Forescale).unserved_fraction;
+        assert!(poisoned <= of(Trouble::PoisonedDay, Scaler::Hpa).unserved_fraction, "{all:#?}");
+    }
+}
