@@ -71,7 +71,6 @@ fn one_tick(c: &mut Criterion) {
                     rollout: false,
                     blocked: None,
                     stopped: false,
-                    room: None,
                 },
             };
             minute += 1;

@@ -188,3 +188,23 @@ fn paths_that_the_docs_name_exist() {
     }
     assert!(wrong.is_empty(), "no such file or folder:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn every_test_that_the_page_on_safety_names_exists() {
+    let root = root();
+    let mut found = Vec::new();
+    files(&root.join("src"), "rs", &mut found);
+    files(&root.join("tests"), "rs", &mut found);
+    let code: String = found.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let page = fs::read_to_string(root.join("docs/safety.md")).unwrap();
+    let table = page.split("## Failure modes").nth(1).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|l| l.starts_with("| ") && !l.starts_with("| #")).collect();
+    assert_eq!(rows.len(), 34, "one row for each failure mode");
+    for row in rows {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        assert!(tests.contains('`') || row.contains("not handled"), "no test and no word of it: {row}");
+        for name in tests.split('`').skip(1).step_by(2) {
+            assert!(code.contains(&format!("fn {name}(")), "no test is called {name}");
+        }
+    }
+}

@@ -115,11 +115,10 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 replicas: desired.last().copied().unwrap_or(setting.min_replicas),
                 ready,
                 autoscaled: false,
-                floor: desired.last().copied(),
+                floor: None,
                 rollout: false,
                 blocked: None,
                 stopped: false,
-                room: None,
             },
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);

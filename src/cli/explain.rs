@@ -251,7 +251,6 @@ mod tests {
             rollout: false,
             blocked: None,
             stopped: false,
-            room: None,
         };
         let inputs = Inputs {
             metrics: vec![MetricInputs {

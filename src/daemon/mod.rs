@@ -151,7 +151,6 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         left: BTreeSet::new(),
         seed: rng::fresh_seed(),
         started: Deadline::now(),
-        fleet: Default::default(),
     };
     let mut ticking = tokio::spawn(ticker.run(learned, acted, stopped));
     tokio::select! {

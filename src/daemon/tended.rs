@@ -9,7 +9,7 @@ use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteE
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
-use crate::plan::{Moved, Room, SourceState};
+use crate::plan::SourceState;
 use crate::policy::{Policy, resolve};
 use crate::series::Sample;
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
@@ -330,8 +330,8 @@ impl Tended {
     }
 
     /// Decides. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
-    /// no attempt has failed. `room`: what the shares of the whole cluster leave.
-    pub fn tick(&mut self, now: Time, room: Room) -> Option<Record> {
+    /// no attempt has failed.
+    pub fn tick(&mut self, now: Time) -> Option<Record> {
         let policy = self.policy.as_ref()?;
         if self.decision.is_none() && self.learning != Learning::Done && self.failures == 0 {
             return None;
@@ -346,17 +346,13 @@ impl Tended {
         });
         let mut observation = self.sight.observation.clone();
         // in observe mode: as if every write so far had been made
-        observation.floor = observation.floor.or(self.shadow.as_ref().map(|l| l.floor));
-        observation.room = Some(room);
+        if let Some(shadow) = self.shadow.as_ref().filter(|_| !observation.autoscaled) {
+            observation.replicas = shadow.floor;
+        }
         let inputs = Inputs { metrics: metrics.collect(), observation };
         let decision = tick(now, policy, &inputs, &mut self.memory);
         self.decision = Some(decision.clone());
         Some(Record::Tick { workload: self.sight.workload().clone(), now, inputs, decision })
-    }
-
-    /// What the last decision took of the cluster's shares.
-    pub fn moved(&self) -> Moved {
-        self.memory.plan.moved()
     }
 
     /// The target with the bounds of the policy, as last seen.

@@ -16,7 +16,6 @@ use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Mode};
 use crate::demand::LeadLine;
 use crate::observe::{Cluster, Pods, Watched};
-use crate::plan::FleetPace;
 use crate::policy::Workload;
 use crate::rng;
 use crate::tick::Record;
@@ -65,8 +64,6 @@ pub(super) struct Ticker {
     pub left: BTreeSet<Workload>,
     pub seed: u64,
     pub started: Deadline,
-    /// What all workloads do together.
-    pub fleet: FleetPace,
 }
 
 impl Ticker {
@@ -264,16 +261,9 @@ impl Ticker {
         let now = self.clock.now();
         let mut jitter = rng::stream(self.seed.wrapping_add(now.millis().unsigned_abs()), "spread");
         let spread = (self.config.workloads.step.duration() / 20).min(Duration::from_secs(2));
-        let pods = self.tended.values().map(|(t, _)| u64::from(t.sight.observation.replicas)).sum();
-        let namespaces = self.tended.keys().map(|w| w.namespace.as_str()).collect::<BTreeSet<_>>().len();
-        // a clock that nobody sets
-        self.fleet.begin((self.started.ago().as_secs() / 60) as i64, pods, namespaces);
         for workload in workloads {
             let Some((tended, told)) = self.tended.get_mut(workload) else { continue };
-            let Some(record) = tended.tick(now, self.fleet.room(&workload.namespace)) else { continue };
-            if tended.acts(&self.config) {
-                self.fleet.note(&workload.namespace, tended.moved());
-            }
+            let Some(record) = tended.tick(now) else { continue };
             self.board.metrics.decisions.inc();
             if let Some(log) = &self.log {
                 log.append(tended.policy_record().map(|r| r.to_line()).as_deref());

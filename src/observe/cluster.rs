@@ -355,7 +355,6 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         rollout: workload.rollout,
         blocked: workload.blocked.clone(),
         stopped: false,
-        room: None,
     };
     let placement = workload.placement.clone();
     Sight {

@@ -1,6 +1,6 @@
 //! The last step of every decision: the largest need, holds, limits in rate, the user's bounds.
 
-use super::{Moved, Observation, Pace, Parts, Plan, Reason};
+use super::{Observation, Pace, Parts, Plan, Reason};
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -83,20 +83,12 @@ pub struct PlanMemory {
     /// A floor of ours stood when we looked last.
     #[serde(default)]
     stood: bool,
-    /// What the newest plan took of the cluster's shares.
-    #[serde(default)]
-    moved: Moved,
 }
 
 impl PlanMemory {
     /// The newest plan. None before the first.
     pub fn last(&self) -> Option<Replicas> {
         self.pace.last()
-    }
-
-    /// What the newest plan took of the cluster's shares.
-    pub fn moved(&self) -> Moved {
-        self.moved
     }
 
     /// Since when the load has not been known. None: it is.
@@ -129,8 +121,7 @@ impl PlanMemory {
             self.pace = self.pace.without_floor();
             self.stale = self.stale.map(|(t, held)| (t, held.min(seen.replicas)));
             if gap > PAUSE.as_millis() as i64 {
-                let hours = std::mem::take(&mut self.hours);
-                *self = PlanMemory { hours, stale: self.stale, ..PlanMemory::default() };
+                self.pace = Pace::default();
             }
         }
         self.stood = seen.floor.is_some();
@@ -205,18 +196,10 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
         () if lower > need.unwrap_or(0) => (lower, hold),
         () => (wanted, binding(evidence, reactive)),
     };
-    let there = base.max(seen.replicas).max(confirmed).max(bounds.min);
-    if let Some(room) = seen.room {
-        let (least, most) = (own.saturating_sub(room.fall), there.saturating_add(room.rise));
-        if replicas > most {
-            (replicas, reason) = (most, Reason::RiseLimited);
-        }
-        if replicas < least {
-            (replicas, reason) = (least, Reason::FallLimited);
-        }
-    }
-    if seen.blocked.is_some() && replicas > base {
-        (replicas, reason) = (base, Reason::Blocked);
+    // nothing is raised, and what stands does not fall for it
+    let stands = base.max(own);
+    if seen.blocked.is_some() && replicas > stands {
+        (replicas, reason) = (stands, Reason::Blocked);
     }
     if replicas > bounds.max {
         (replicas, reason) = (bounds.max, Reason::MaxReplicas);
@@ -224,7 +207,6 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     if replicas < bounds.min {
         (replicas, reason) = (bounds.min.min(bounds.max), Reason::MinReplicas);
     }
-    memory.moved = Moved { fell: own.saturating_sub(replicas), rose: replicas.saturating_sub(there) };
     memory.note_hour(now, replicas);
     memory.pace.note(now, replicas);
     if seen.stopped {

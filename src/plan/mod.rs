@@ -4,7 +4,6 @@
 
 mod decide;
 pub mod feasibility;
-mod fleet;
 pub mod guard;
 pub mod nodes;
 mod observation;
@@ -16,7 +15,6 @@ mod ramp;
 mod usual;
 
 pub use decide::{Bounds, Evidence, HOLD, PlanMemory, STABILIZATION, Standing, VALID, decide};
-pub use fleet::{FleetPace, Moved, Room};
 pub use observation::{Observation, SourceState};
 pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};

@@ -1,6 +1,5 @@
 //! What was seen of a workload, as plain values.
 
-use super::Room;
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +24,6 @@ pub struct Observation {
     /// The kill switch is on: whatever is decided is not written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// What the shares of the whole cluster leave for this workload. None: it is looked at alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub room: Option<Room>,
 }
 
 /// What a source of load said last. Missing, stale and zero are three values.

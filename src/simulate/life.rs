@@ -8,7 +8,7 @@ use super::pods::StartDelay;
 use super::source::{Source, Told};
 use super::witness::{Turned, Violation, Witness};
 use crate::actuate::{self, Write, warrant};
-use crate::plan::{FleetPace, Moved, Observation, Plan, Room, VALID};
+use crate::plan::{Observation, Plan, VALID};
 use crate::rng::{self, Rng};
 use crate::series::Sample;
 use crate::units::{Replicas, Step, Time, replicas_for};
@@ -82,9 +82,6 @@ pub(super) struct Life {
     floors_written: u64,
 }
 
-/// The shares of the cluster, and our namespace.
-type Share<'a> = (&'a mut FleetPace, &'static str);
-
 /// What a deposed copy has decided, with the version of the object that it saw.
 struct Late {
     decided: Time,
@@ -94,7 +91,7 @@ struct Late {
 }
 
 impl Life {
-    /// Draws workload `n` of a trial. In its cluster, minute 0 is that of everyone.
+    /// Draws workload `n` of a trial.
     pub(super) fn draw(trial: &Trial, n: u64, minutes: u64) -> Life {
         let mut rng = rng::stream(trial.seed, &format!("life/{n}"));
         let capacity_per_replica = 10f64.powf(rng.random_range(0.0..3.0));
@@ -158,16 +155,6 @@ impl Life {
         }
     }
 
-    /// Something that is seen of the whole cluster did not hold.
-    pub(super) fn accuse(&mut self, invariant: &'static str, minute: u64, seen: String) {
-        self.witness.accuse(invariant, minute, seen);
-    }
-
-    /// Pods that the workload asks for.
-    pub(super) fn replicas(&self) -> Replicas {
-        self.cluster.deployment.replicas()
-    }
-
     fn on(&self, fault: Fault) -> Option<Episode> {
         self.active.iter().find(|e| e.fault == fault).copied()
     }
@@ -190,8 +177,8 @@ impl Life {
         load + again.min(3.0 * load)
     }
 
-    /// One minute. What it took of the cluster's shares as the simulator sees it; None: there was no turn.
-    pub(super) fn minute(&mut self, minute: u64, fleet: &mut FleetPace, namespace: &'static str) -> Option<Moved> {
+    /// One minute.
+    pub(super) fn minute(&mut self, minute: u64) {
         let ended: Vec<Fault> = self.active.iter().filter(|e| !e.lasts(minute)).map(|e| e.fault).collect();
         self.active.retain(|e| e.lasts(minute));
         while let Some(next) = self.episodes.get(self.began).filter(|e| e.from <= minute) {
@@ -216,16 +203,13 @@ impl Life {
         let present = !self.is(Fault::Down);
         let doubted = !told.informed || ahead >= 60.0 || !present || self.is(Fault::Zeros);
         self.uninformed_minutes = if doubted { self.uninformed_minutes + 1 } else { 0 };
-        let moved = if present {
-            let moved = self.turn(minute, load, told, believed, &mut (fleet, namespace));
+        if present {
+            self.turn(minute, load, told, believed);
             self.turns += 1;
-            Some(moved)
         } else {
             self.source.unheard(told.samples);
-            None
-        };
+        }
         self.sweep(minute);
-        moved
     }
 
     fn environment(&mut self, minute: u64, ended: &[Fault]) {
@@ -313,7 +297,7 @@ impl Life {
         }
     }
 
-    fn turn(&mut self, minute: u64, load: f64, told: Told, believed: bool, share: &mut Share<'_>) -> Moved {
+    fn turn(&mut self, minute: u64, load: f64, told: Told, believed: bool) {
         self.follow_clock(minute);
         let now = self.own_now(minute);
         let capacity = self.cluster.spec().capacity_per_replica;
@@ -326,7 +310,7 @@ impl Life {
             *newest = None;
         }
         let takes_over = self.begins(Fault::LeaderChange, minute);
-        let late = takes_over.map(|e| (e, self.decided(minute, now, &told, share)));
+        let late = takes_over.map(|e| (e, self.decided(minute, now, &told)));
         let stopped = self.is(Fault::KillSwitch);
         let again = self.begins(Fault::Restart, minute).is_some();
         let restarted = minute == 0 || takes_over.is_some() || again || self.was_stopped;
@@ -338,11 +322,9 @@ impl Life {
         let (running, before) = (self.cluster.deployment.replicas(), self.standing());
         // the other copy has seen the same samples already
         let told = if takes_over.is_some() { Told { samples: Vec::new(), ..told } } else { told };
-        let room = share.0.room(share.1);
-        let (seen, blocked) = (self.observation(now, room), self.cluster.deployment.blocked().is_some());
+        let (seen, blocked) = (self.observation(now), self.cluster.deployment.blocked().is_some());
         let bounds = self.bounds();
         let plan = self.mind.decide(minute, now, bounds, seen, &told, capacity);
-        share.0.note(share.1, self.mind.plans().moved());
         let writes = self.writes(minute, now, &plan);
         if !refused {
             self.carry_out(&writes);
@@ -387,8 +369,9 @@ impl Life {
             remembered: plans.remembered(),
             blind_minutes: plans.blind_since().map(|t| now.since(t).as_secs() / 60),
             clock_was_wrong: self.had_skew,
+            zeros: self.is(Fault::Zeros),
         };
-        self.witness.turn(&turned)
+        self.witness.turn(&turned);
     }
 
     /// The bounds of the user: where an autoscaler stands above, its own lower one.
@@ -406,12 +389,9 @@ impl Life {
     }
 
     /// What a copy that is about to be deposed decides.
-    fn decided(&mut self, minute: u64, now: Time, told: &Told, share: &mut Share<'_>) -> Late {
-        let room = share.0.room(share.1);
-        let (seen, bounds, capacity) =
-            (self.observation(now, room), self.bounds(), self.cluster.spec().capacity_per_replica);
+    fn decided(&mut self, minute: u64, now: Time, told: &Told) -> Late {
+        let (seen, bounds, capacity) = (self.observation(now), self.bounds(), self.cluster.spec().capacity_per_replica);
         let plan = self.mind.decide(minute, now, bounds, seen, told, capacity);
-        share.0.note(share.1, self.mind.plans().moved());
         let version = self.cluster.hpa.resource_version;
         Late { decided: self.cluster.now(), version, edition: self.edition, writes: self.writes(minute, now, &plan) }
     }
@@ -428,7 +408,7 @@ impl Life {
         self.carry_out(&late.writes);
     }
 
-    fn observation(&self, now: Time, room: Room) -> Observation {
+    fn observation(&self, now: Time) -> Observation {
         Observation {
             at: now,
             replicas: self.cluster.deployment.replicas(),
@@ -438,7 +418,6 @@ impl Life {
             rollout: self.is(Fault::Rollout) || self.is(Fault::Regression),
             blocked: self.cluster.deployment.blocked(),
             stopped: self.is(Fault::KillSwitch),
-            room: Some(room),
         }
     }
 

@@ -95,7 +95,6 @@ impl Operator {
                 rollout: false,
                 blocked: cluster.deployment.blocked(),
                 stopped: false,
-                room: None,
             },
         };
         let decision = tick(now, &self.policy, &inputs, &mut self.memory);

@@ -2,7 +2,6 @@
 //! from the simulator's own truth, never by the planner's code. The invariants are those of `docs/safety.md`.
 
 use super::faults::{Episode, Fault};
-use crate::plan::Moved;
 use crate::units::{Replicas, Time};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -68,6 +67,8 @@ pub struct Turned {
     pub blind_minutes: Option<u64>,
     /// Our clock has been wrong at some time.
     pub clock_was_wrong: bool,
+    /// The source says zero, which may or may not be believed.
+    pub zeros: bool,
 }
 
 /// Watches one workload.
@@ -158,8 +159,8 @@ impl Witness {
         }
     }
 
-    /// Checks what one turn shows. Gives what it took of the cluster's shares.
-    pub fn turn(&mut self, t: &Turned) -> Moved {
+    /// Checks what one turn shows.
+    pub fn turn(&mut self, t: &Turned) {
         if t.floor > t.max || t.floor < t.users_min.min(t.max) {
             self.accuse("I1", t.minute, format!("floor {} outside {}..={}", t.floor, t.users_min, t.max));
         }
@@ -177,13 +178,14 @@ impl Witness {
         self.unknown_since = unknown.map(|since| since.max(self.remembers_since));
         let blind = self.unknown_since.map_or(0, |since| t.minute - since);
         if !t.clock_was_wrong
+            && !t.zeros
             && blind > DEAD_MAN_MINUTES + CLAIM_MINUTES
             && t.blind_minutes.is_none_or(|m| m < DEAD_MAN_MINUTES)
         {
             self.accuse("I11", t.minute, format!("no load for {blind} minutes, and {:?} are told", t.blind_minutes));
         }
         if t.stopped {
-            return Moved::default();
+            return;
         }
         let planned = self.last;
         if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_min).max(t.in_force)) {
@@ -197,12 +199,11 @@ impl Witness {
         }
         self.informed_since = if t.informed { self.informed_since.or(Some(t.minute)) } else { None };
         self.fall(t);
-        let rose = self.growth(t);
+        self.growth(t);
         self.floors.push_back((t.minute, t.floor));
         self.floors.retain(|(m, _)| t.minute - m <= MINUTES);
         self.plans.push_back((t.minute, t.plan));
         self.plans.retain(|(m, _)| t.minute - m <= GROWTH_MINUTES);
-        Moved { fell: t.in_force.saturating_sub(t.floor), rose }
     }
 
     fn fall(&mut self, t: &Turned) {
@@ -248,9 +249,8 @@ impl Witness {
         within(1, 0.9).max(within(MINUTES, 0.7))
     }
 
-    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already. Gives
-    /// the growth that nothing justifies but the plan.
-    fn growth(&mut self, t: &Turned) -> Replicas {
+    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already.
+    fn growth(&mut self, t: &Turned) {
         let recent = self.plans.iter().filter(|(m, _)| t.minute - m <= GROWTH_MINUTES);
         // a copy without memory counts from what it finds
         let least = recent.map(|(_, p)| *p).min().unwrap_or(t.running);
@@ -261,7 +261,6 @@ impl Witness {
         if t.plan > most {
             self.accuse("I5", t.minute, format!("plan {}, at most {most} allowed from {from}", t.plan));
         }
-        t.plan.saturating_sub(there)
     }
 
     /// I7: our floor does not outlive its time by more than a sweep.
@@ -299,6 +298,7 @@ mod tests {
             remembered: 0,
             blind_minutes: None,
             clock_was_wrong: false,
+            zeros: false,
         }
     }
 

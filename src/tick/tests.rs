@@ -38,7 +38,6 @@ fn look(replicas: u32) -> Observation {
         rollout: false,
         blocked: None,
         stopped: false,
-        room: None,
     }
 }
 

@@ -35,7 +35,6 @@ fn seen(replicas: Replicas, autoscaled: bool) -> Observation {
         rollout: false,
         blocked: None,
         stopped: false,
-        room: None,
     }
 }
 
@@ -255,4 +254,27 @@ proptest! {
             current = if autoscaled { current.max(plan.replicas) } else { plan.replicas };
         }
     }
+}
+
+#[test]
+fn a_clock_set_back_after_our_floor_expired_brings_no_old_plan_back() {
+    let mut memory = PlanMemory::default();
+    let stood = Observation { floor: Some(30), ..seen(30, true) };
+    decide(at(20), BOUNDS, &evidence(30, 30), &stood, &mut memory);
+    // the floor is gone, four run, and our clock is an hour behind
+    let plan = decide(at(-40), BOUNDS, &evidence(2, 0), &seen(4, true), &mut memory);
+    assert!(plan.replicas <= 16, "four times what runs: {}", plan.replicas);
+}
+
+#[test]
+fn a_quota_lowers_nothing_that_runs() {
+    let mut memory = PlanMemory::default();
+    // without an autoscaler; our writes are refused, so twenty go on running
+    for minute in 0..20 {
+        decide(at(minute), BOUNDS, &evidence(3, 3), &seen(20, false), &mut memory);
+    }
+    assert!(memory.last().is_some_and(|plan| plan < 20));
+    let blocked = Observation { blocked: Some("quota".into()), ..seen(20, false) };
+    let plan = decide(at(20), BOUNDS, &evidence(3, 40), &blocked, &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (20, Reason::Blocked));
 }
