@@ -174,11 +174,10 @@ impl Witness {
             self.remembers_since = t.minute;
         }
         // a new copy has not been blind for long itself
-        let unknown = if t.informed { None } else { self.unknown_since.or(Some(t.minute)) };
+        let unknown = if t.informed || t.zeros { None } else { self.unknown_since.or(Some(t.minute)) };
         self.unknown_since = unknown.map(|since| since.max(self.remembers_since));
         let blind = self.unknown_since.map_or(0, |since| t.minute - since);
         if !t.clock_was_wrong
-            && !t.zeros
             && blind > DEAD_MAN_MINUTES + CLAIM_MINUTES
             && t.blind_minutes.is_none_or(|m| m < DEAD_MAN_MINUTES)
         {
