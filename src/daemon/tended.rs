@@ -1,10 +1,11 @@
 //! One workload that is looked after: its policy, what it has learned, its last decision.
 
+mod state;
+
 use super::ahead::Days;
 use super::learning::{Learned, Task};
 use super::outlook::{Outlook, meanwhile, teaches};
 use super::polling::{Fed, Wanted, query};
-use super::statez::{MetricState, WorkloadState};
 use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteError, actions};
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
@@ -470,42 +471,6 @@ impl Tended {
             {
                 memory.hand_in(done);
             }
-        }
-    }
-
-    /// For `/statez`.
-    pub fn state(&self, config: &Config) -> WorkloadState {
-        let metrics = self.feeds.iter().enumerate().map(|(i, feed)| {
-            let memory = self.memory.metrics.get(i);
-            MetricState {
-                source: feed.source.clone(),
-                newest: memory.and_then(|m| m.newest()),
-                doubted: memory.and_then(|m| m.doubted()),
-                samples: memory.map_or(0, |m| m.taken()),
-                candidates: memory
-                    .map(|m| m.planner().portfolio().mixture().map(|(c, w)| (c.to_string(), w)).collect())
-                    .unwrap_or_default(),
-                price: memory.map(|m| m.planner().portfolio().price()),
-                trust: memory.and_then(|m| m.trust()),
-            }
-        });
-        WorkloadState {
-            workload: self.sight.workload().clone(),
-            mode: self.mode(config),
-            problems: self.problems.clone(),
-            notes: self.notes.iter().chain(&self.unfit).cloned().collect(),
-            policy: self.policy.clone(),
-            observation: self.sight.observation.clone(),
-            target: self.sight.target.as_ref().ok().map(|t| t.target.clone()),
-            floor: self.floor(),
-            own_floor: self.own_floor(),
-            stopped: self.sight.stopped.as_ref().map(ToString::to_string),
-            lead: self.outlook.shown.clone(),
-            outcome: self.outcome,
-            write_error: self.write_error.clone(),
-            metrics: metrics.collect(),
-            learning: self.learning != Learning::Done,
-            decision: self.decision.clone(),
         }
     }
 }
