@@ -369,7 +369,7 @@ impl Life {
             remembered: plans.remembered(),
             blind_minutes: plans.blind_since().map(|t| now.since(t).as_secs() / 60),
             clock_was_wrong: self.had_skew,
-            zeros: self.is(Fault::Zeros),
+            hearsay: self.is(Fault::Zeros) || told.caught_up,
         };
         self.witness.turn(&turned);
     }

@@ -17,6 +17,8 @@ pub(super) struct Told {
     pub(super) state: SourceState,
     /// A believable sample of now is among them.
     pub(super) informed: bool,
+    /// A load of the minutes before, held back so far, is among them.
+    pub(super) caught_up: bool,
     /// Everything in it is true.
     pub(super) truthful: bool,
 }
@@ -42,13 +44,20 @@ impl Source {
         if is(Fault::SourceDown) || is(Fault::Late) {
             self.backlog.push(truth);
             let state = SourceState::Failing { error: "503 Service Unavailable".into() };
-            return Told { samples: Vec::new(), state, informed: false, truthful: false };
+            return Told { samples: Vec::new(), state, informed: false, caught_up: false, truthful: false };
         }
         if is(Fault::Stale) {
             self.backlog.push(Sample::Missing);
-            return Told { samples: Vec::new(), state: SourceState::Stale, informed: false, truthful: false };
+            return Told {
+                samples: Vec::new(),
+                state: SourceState::Stale,
+                informed: false,
+                caught_up: false,
+                truthful: false,
+            };
         }
-        let mut told = Told { samples: Vec::new(), state: SourceState::Fresh, informed: true, truthful: false };
+        let fresh = SourceState::Fresh;
+        let mut told = Told { samples: Vec::new(), state: fresh, informed: true, caught_up: false, truthful: false };
         let sample = if is(Fault::Zeros) {
             // zeros from before a day was known are believed, and so are all that follow
             let given = self.backlog.iter().filter(|s| s.measured().is_some()).count();
@@ -72,6 +81,7 @@ impl Source {
         };
         if !is(Fault::Down) {
             told.samples = std::mem::take(&mut self.backlog);
+            told.caught_up = told.samples.iter().any(|s| s.measured().is_some());
         }
         told.samples.push(sample);
         told

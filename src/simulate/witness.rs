@@ -67,8 +67,8 @@ pub struct Turned {
     pub blind_minutes: Option<u64>,
     /// Our clock has been wrong at some time.
     pub clock_was_wrong: bool,
-    /// The source says zero, which may or may not be believed.
-    pub zeros: bool,
+    /// The source says zero, which may or may not be believed, or catches up with the minutes before.
+    pub hearsay: bool,
 }
 
 /// Watches one workload.
@@ -174,7 +174,7 @@ impl Witness {
             self.remembers_since = t.minute;
         }
         // a new copy has not been blind for long itself
-        let unknown = if t.informed || t.zeros { None } else { self.unknown_since.or(Some(t.minute)) };
+        let unknown = if t.informed || t.hearsay { None } else { self.unknown_since.or(Some(t.minute)) };
         self.unknown_since = unknown.map(|since| since.max(self.remembers_since));
         let blind = self.unknown_since.map_or(0, |since| t.minute - since);
         if !t.clock_was_wrong
@@ -297,7 +297,7 @@ mod tests {
             remembered: 0,
             blind_minutes: None,
             clock_was_wrong: false,
-            zeros: false,
+            hearsay: false,
         }
     }
 
