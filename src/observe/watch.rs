@@ -202,14 +202,15 @@ fn take<K: Resource>(
             keep(&key(&object), None);
         }
         Err(error) => {
-            let message = format!("{}{}", chain(&error), advice(&error, watched));
+            let message = format!("{}{}", chain(&error), advice(&error, watched.resource()));
             tracing::warn!(resource = watched.resource(), error = %message, "watch failed; trying again");
             cluster.failing(watched, clock.now(), message);
         }
     }
 }
 
-fn advice(error: &watcher::Error, watched: Watched) -> String {
+/// What to do about a watch of `resource` that failed, to be put behind the error.
+pub(super) fn advice(error: &watcher::Error, resource: &str) -> String {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(s))
         | watcher::Error::WatchStartFailed(kube::Error::Api(s)) => s,
@@ -217,7 +218,7 @@ fn advice(error: &watcher::Error, watched: Watched) -> String {
         _ => return String::new(),
     };
     match status.code {
-        403 => format!("; the role lacks list or watch on {} (deploy/manifests/rbac.yaml)", watched.resource()),
+        403 => format!("; the role lacks list or watch on {resource} (deploy/manifests/rbac.yaml)"),
         401 => "; the credentials are missing or expired".into(),
         _ => String::new(),
     }

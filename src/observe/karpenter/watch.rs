@@ -4,6 +4,7 @@ use super::views;
 use super::{Capability, Karpenter, NodeKind, Sight};
 use crate::actuate::chain;
 use crate::clock::Clock;
+use crate::observe::watch::advice;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ApiResource, DynamicObject};
@@ -133,24 +134,10 @@ where
                 return seen.done(kind);
             }
             Err(error) => {
-                let message = format!("{}{}", chain(&error), advice(&error, kind));
+                let message = format!("{}{}", chain(&error), advice(&error, kind.resource()));
                 tracing::warn!(resource = kind.resource(), error = %message, "watch failed; trying again");
                 seen.failing(kind, clock.now(), message);
             }
         }
-    }
-}
-
-fn advice(error: &watcher::Error, kind: NodeKind) -> String {
-    let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(s))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(s)) => s,
-        watcher::Error::WatchError(s) => s,
-        _ => return String::new(),
-    };
-    match status.code {
-        403 => format!("; the role lacks list or watch on {} (deploy/manifests/rbac.yaml)", kind.resource()),
-        401 => "; the credentials are missing or expired".into(),
-        _ => String::new(),
     }
 }
