@@ -30,7 +30,6 @@ fn policy() -> Policy {
             query: String::new(),
             capacity_per_replica: 12.0,
             tenant: None,
-            usage: None,
         }],
         min_replicas: 1,
         max_replicas: 400,
@@ -40,7 +39,6 @@ fn policy() -> Policy {
         schedules: Vec::new(),
         occasions: Vec::new(),
         hold: None,
-        staffing: None,
         pods_per_second: None,
     }
 }
@@ -59,8 +57,6 @@ fn one_tick(c: &mut Criterion) {
                     source: SourceState::Fresh,
                     capacity_per_replica: 12.0,
                     settling: Duration::ZERO,
-                    now: None,
-                    usage: None,
                 }],
                 observation: Observation {
                     at: now,

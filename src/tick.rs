@@ -9,7 +9,7 @@ mod memory;
 pub use log::{Difference, Record, Replay, ReplayError};
 pub use memory::{Memory, MetricMemory};
 
-use crate::demand::{Demand, Usage};
+use crate::demand::Demand;
 use crate::forecast::{Abstention, QuantileForecast};
 use crate::plan::{Bounds, Evidence, Observation, Parts, Plan, Reason, SourceState, Standing, creation, decide};
 use crate::policy::{Policy, schedule};
@@ -33,12 +33,6 @@ pub struct MetricInputs {
     /// How late the source's samples are by its nature: so much older may the newest be.
     #[serde(default, with = "crate::units::duration", skip_serializing_if = "Duration::is_zero")]
     pub settling: Duration,
-    /// The load of this moment, read between two steps. None: not read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub now: Option<f64>,
-    /// What the replicas used in the newest step, for learning their capacity. None: not looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
 }
 
 /// All that a tick is given besides policy and memory.

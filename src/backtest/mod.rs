@@ -71,7 +71,6 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
             query: String::new(),
             capacity_per_replica: capacity,
             tenant: None,
-            usage: None,
         }],
         min_replicas: setting.min_replicas,
         max_replicas: setting.max_replicas,
@@ -81,7 +80,6 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
         schedules: Vec::new(),
         occasions: setting.occasions.clone(),
         hold: None,
-        staffing: None,
         pods_per_second: None,
     };
     let nothing = Series::new(history.at(0), step, 1);
@@ -107,8 +105,6 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 source: SourceState::Fresh,
                 capacity_per_replica: capacity,
                 settling: Duration::ZERO,
-                now: None,
-                usage: None,
             }],
             observation: Observation {
                 at: now,

@@ -229,7 +229,6 @@ mod tests {
                 query: "sum(rate(requests_total[1m]))".into(),
                 capacity_per_replica: 100.0,
                 tenant: None,
-                usage: None,
             }],
             min_replicas: 2,
             max_replicas: 50,
@@ -239,7 +238,6 @@ mod tests {
             schedules: Vec::new(),
             occasions: Vec::new(),
             hold: None,
-            staffing: None,
             pods_per_second: None,
         };
         let observation = Observation {
@@ -258,8 +256,6 @@ mod tests {
                 source: SourceState::Fresh,
                 capacity_per_replica: 100.0,
                 settling: Duration::ZERO,
-                now: None,
-                usage: None,
             }],
             observation: observation.clone(),
         };

@@ -83,7 +83,6 @@ mod tests {
             schedules: Vec::new(),
             occasions: Vec::new(),
             hold: None,
-            staffing: None,
             pods_per_second: Some(20.0),
         }
     }

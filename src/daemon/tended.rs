@@ -342,8 +342,6 @@ impl Tended {
             source: feed.source.clone(),
             capacity_per_replica: metric.capacity_per_replica,
             settling: feed.settling,
-            now: None,
-            usage: None,
         });
         let mut observation = self.sight.observation.clone();
         // in observe mode: as if every write so far had been made

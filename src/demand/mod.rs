@@ -1,10 +1,8 @@
 //! Load → replicas needed for it.
 
-mod capacity;
 mod lead_in_force;
 mod lead_time;
 
-pub use capacity::Usage;
 pub use lead_in_force::{LEAD_LEVEL, LeadInForce, learned_lead};
 pub use lead_time::{Estimate, LeadLine, LeadTimes, Phase, Start, StartPath, Took};
 

@@ -133,11 +133,6 @@ impl Karpenter {
         NodeKind::ALL.iter().all(|kind| seen.watches.get(kind).is_some_and(|s| s.synced))
     }
 
-    /// When what is shown held: now while the watches are well, otherwise since when one fails.
-    pub fn as_of(&self, now: Time) -> Time {
-        self.read().watches.values().filter_map(|w| w.failing_since(now)).min().unwrap_or(now)
-    }
-
     /// Objects that could not be read.
     pub fn problems(&self) -> Vec<Problem> {
         self.read().pools.values().filter_map(|p| p.as_ref().err().cloned()).collect()

@@ -196,16 +196,6 @@ impl Placement {
         let affine = self.affinity.is_empty() || self.affinity.iter().any(|term| term.iter().all(|r| admits(pool, r)));
         tolerated && selected && affine
     }
-
-    /// Whether a pod with this placement may run on this node, resources aside.
-    pub fn fits_node(&self, node: &NodeView) -> bool {
-        let hard = |t: &&Taint| t.effect != "PreferNoSchedule";
-        let tolerated = node.taints.iter().filter(hard).all(|t| self.tolerations.iter().any(|o| o.tolerates(t)));
-        let selected = self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value));
-        let holds = |r: &Requirement| r.holds(node.labels.get(&r.key).map(String::as_str));
-        let affine = self.affinity.is_empty() || self.affinity.iter().any(|term| term.iter().all(holds));
-        tolerated && selected && affine
-    }
 }
 
 fn admits(pool: &NodePoolView, wanted: &Requirement) -> bool {

@@ -62,30 +62,6 @@ pub struct LoadMetric {
     /// Some: the query is a tenant's and may see series of this namespace only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// Some: nobody said what one replica serves (`capacity_per_replica` is 0, which no capacity is); it is learned from
-    /// what the replicas use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<UsageMetric>,
-}
-
-/// What replicas use of a resource while they serve a load: from the two, their capacity is learned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct UsageMetric {
-    /// Name of the source in the config.
-    pub source: String,
-    /// The query of what all replicas use together, in cores.
-    pub query: String,
-    /// Cores that one replica is to use at most; positive and finite.
-    pub target: f64,
-    /// Cores at which one replica is saturated; at least `target`.
-    pub saturated: f64,
-}
-
-/// Square-root staffing in place of a flat share of headroom.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Staffing {
-    /// Pieces of work that one replica does at the same time; at least 1.
-    pub slots_per_replica: f64,
 }
 
 /// How one workload is to be scaled. `metrics` empty means that no load is known: schedules only.
@@ -114,9 +90,6 @@ pub struct Policy {
     /// What an operator holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// Some: `capacity_per_replica` is what a replica serves when it is full, and headroom is staffed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub staffing: Option<Staffing>,
     /// Pods that the control plane creates in a second. None: more than is ever asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods_per_second: Option<f64>,

@@ -94,7 +94,6 @@ impl<'a> Resolver<'a> {
             schedules: annotations.schedule.clone(),
             occasions,
             hold: annotations.hold,
-            staffing: None,
             pods_per_second: Some(f64::from(defaults.pods_per_second)),
         };
         Ok(Resolved { policy, lead_time_given: annotations.lead_time.is_some(), notes: self.notes })

@@ -43,7 +43,6 @@ impl Mind {
             source: "simulated".into(),
             query: "load".into(),
             tenant: None,
-            usage: None,
             capacity_per_replica: facts.capacity,
         };
         let policy = Policy {
@@ -57,7 +56,6 @@ impl Mind {
             schedules: Vec::new(),
             occasions: Vec::new(),
             hold: None,
-            staffing: None,
             pods_per_second: None,
         };
         let nothing = Series::new(first, Step::MINUTE, 1);
@@ -113,8 +111,6 @@ impl Mind {
                     source: told.state.clone(),
                     capacity_per_replica: capacity,
                     settling: Duration::ZERO,
-                    now: None,
-                    usage: None,
                 });
                 let inputs = Inputs { metrics: metrics.collect(), observation: seen };
                 tick(now, policy, &inputs, memory).plan

@@ -49,7 +49,6 @@ impl Operator {
                 source: "embedded".into(),
                 query: "load".into(),
                 tenant: None,
-                usage: None,
                 capacity_per_replica: capacity,
             }],
             min_replicas: cluster.hpa.users_minimum(),
@@ -60,7 +59,6 @@ impl Operator {
             schedules: Vec::new(),
             occasions: Vec::new(),
             hold: None,
-            staffing: None,
             pods_per_second: None,
         };
         let memory = Memory::new(vec![MetricMemory::learn(history, &policy, capacity)]);
@@ -78,14 +76,7 @@ impl Operator {
         self.policy.max_replicas = cluster.hpa.max_replicas;
         let capacity_per_replica = self.policy.metrics.first().map_or(0.0, |m| m.capacity_per_replica);
         let inputs = Inputs {
-            metrics: vec![MetricInputs {
-                samples,
-                source,
-                capacity_per_replica,
-                settling: Duration::ZERO,
-                now: None,
-                usage: None,
-            }],
+            metrics: vec![MetricInputs { samples, source, capacity_per_replica, settling: Duration::ZERO }],
             observation: Observation {
                 at: now,
                 replicas: cluster.deployment.replicas(),

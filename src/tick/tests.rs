@@ -5,13 +5,7 @@ use crate::units::{LeadTime, Step};
 use proptest::prelude::*;
 
 fn policy(metrics: usize) -> Policy {
-    let metric = LoadMetric {
-        source: "prom".into(),
-        query: "load".into(),
-        capacity_per_replica: 10.0,
-        tenant: None,
-        usage: None,
-    };
+    let metric = LoadMetric { source: "prom".into(), query: "load".into(), capacity_per_replica: 10.0, tenant: None };
     Policy {
         mode: Mode::Act,
         metrics: vec![metric; metrics],
@@ -23,7 +17,6 @@ fn policy(metrics: usize) -> Policy {
         schedules: vec![],
         occasions: Vec::new(),
         hold: None,
-        staffing: None,
         pods_per_second: None,
     }
 }
@@ -53,8 +46,6 @@ fn given(sample: Sample, replicas: u32) -> Inputs {
             source: SourceState::Fresh,
             capacity_per_replica: 10.0,
             settling: Duration::ZERO,
-            now: None,
-            usage: None,
         }],
         observation: look(replicas),
     }
@@ -231,7 +222,7 @@ proptest! {
                 1 => SourceState::Failing { error: "x".into() },
                 _ => SourceState::Fresh,
             };
-            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO, now: None, usage: None  };
+            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO };
             let mut observation = look(replicas);
             observation.autoscaled = autoscaled;
             let before = memory.plan.last();

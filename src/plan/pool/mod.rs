@@ -47,12 +47,6 @@ pub struct PoolTask {
     pub windows: Vec<Window>,
 }
 
-/// The objective that a pair of costs gives: `waiting` is what one pod costs that waits a node lead, `idle` what one
-/// slot costs in the same time. The newsvendor's critical ratio, waiting / (waiting + idle).
-pub fn objective_of_costs(waiting: f64, idle: f64) -> Option<QuantileLevel> {
-    QuantileLevel::new(waiting / (waiting + idle))
-}
-
 /// One workload at one step, in slots.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Member {

@@ -70,11 +70,6 @@ impl<K: Ord + Clone> PoolSizer<K> {
         self.held.slots
     }
 
-    /// Takes over the slots that stand already, of an earlier copy.
-    pub fn inherit(&mut self, slots: u32) {
-        self.held.slots = slots;
-    }
-
     /// A step of the past, from recorded history: it teaches, nothing is sized.
     pub fn learn(&mut self, at: Time, members: &[(K, Member)]) {
         let now = self.lay(at, members);

@@ -134,13 +134,6 @@ fn zones_and_gangs_by_hand() {
     assert_eq!([gangs(0, 8), gangs(1, 8), gangs(9, 8), gangs(9, 0)], [0, 1, 2, 9]);
 }
 
-#[test]
-fn costs_make_an_objective() {
-    assert_eq!(objective_of_costs(99.0, 1.0).map(QuantileLevel::get), Some(0.99));
-    assert_eq!(objective_of_costs(0.0, 1.0), None);
-    assert_eq!(objective_of_costs(f64::NAN, 1.0), None);
-}
-
 proptest! {
     /// Whatever the numbers: within the cap, and with a zone gone the rest still holds the slots.
     #[test]

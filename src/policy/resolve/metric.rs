@@ -132,7 +132,7 @@ impl Resolver<'_> {
         if !(capacity.is_finite() && capacity > 0.0) {
             return Err(Problem::new(at, "a target above 0", capacity.to_string()));
         }
-        Ok(LoadMetric { source, query, capacity_per_replica: capacity, tenant: None, usage: None })
+        Ok(LoadMetric { source, query, capacity_per_replica: capacity, tenant: None })
     }
 
     fn of_hpa(&mut self, hpa: &HpaView) -> Vec<Result<LoadMetric, Problem>> {

@@ -243,13 +243,7 @@ fn annotations_override() {
     let tenant = Some("shop".to_string());
     assert_eq!(
         policy.metrics,
-        [LoadMetric {
-            source: "main".into(),
-            query: "sum(rate(own[1m]))".into(),
-            capacity_per_replica: 3.0,
-            tenant,
-            usage: None
-        }]
+        [LoadMetric { source: "main".into(), query: "sum(rate(own[1m]))".into(), capacity_per_replica: 3.0, tenant }]
     );
     assert_eq!((policy.min_replicas, policy.max_replicas), (4, 10));
     assert_eq!(policy.lead_time, LeadTime(Duration::from_secs(480)));
