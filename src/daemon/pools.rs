@@ -285,8 +285,11 @@ impl Pool {
                 shape.get_or_insert_with(|| own.clone()).cover(own);
                 let Some(decision) = &t.decision else { continue };
                 fresh &= decision.evidence.standing != Known::Stale;
-                let need = decision.plan.parts.reactive.unwrap_or(0);
-                let load = t.newest_load().unwrap_or(0.0);
+                // a load that is not known is not zero: the pool waits for it; a workload of schedules alone has none
+                let (Some(need), Some(load)) = (decision.plan.parts.reactive, t.newest_load()) else {
+                    fresh &= t.policy.as_ref().is_some_and(|p| p.metrics.is_empty());
+                    continue;
+                };
                 let forecast = decision.forecasts.first().and_then(Option::as_ref);
                 let ahead = expected(need, load, forecast, config.workloads.step, self.task.lead);
                 let member = Member { need: need as f32, pods: decision.plan.replicas as f32, expected: ahead };
