@@ -4,6 +4,7 @@ use super::ensemble::Window;
 use super::experts::{Ahead, Bank, PROFILE_DAYS};
 use super::homework::Screening;
 use super::past::Past;
+use super::shift::Detector;
 use super::{Abstention, QuantileForecast, Task, WindowForecast};
 use crate::occasion::{Effect, since_1970};
 use crate::series::{Calendar, Sample, Series};
@@ -19,6 +20,7 @@ pub struct Fitted {
     pub(super) bank: Bank,
     pub(super) windows: Vec<Window>,
     pub(super) screening: Screening,
+    shifts: Detector,
     forecast: QuantileForecast,
 }
 
@@ -33,6 +35,7 @@ pub fn fit(history: &Series, task: &Task) -> Fitted {
         bank: Bank::new(task.step, slots),
         windows: task.horizons.iter().map(|h| Window::new(task, *h)).collect(),
         screening: Screening::default(),
+        shifts: Detector::new(task.step),
         forecast: QuantileForecast {
             origin: history.at(0),
             windows: task.horizons.iter().map(|h| WindowForecast { horizon: *h, ..Default::default() }).collect(),
@@ -92,7 +95,12 @@ impl Fitted {
         let first = newest.unwrap_or(0);
         let behind = (self.past.seen() - 1).saturating_sub(first);
         let ahead = Ahead::new(&mut self.calendar, at - self.task.step.times(behind), first);
-        let now = self.bank.now(&self.past, ahead);
+        let mut now = self.bank.now(&self.past, ahead);
+        if let Some(shift) = self.shifts.learn(self.bank.gap(&self.past, &now)) {
+            self.past.relevel(shift.steps, shift.by);
+            self.bank.relevel(shift.by);
+            now = self.bank.now(&self.past, ahead);
+        }
         let origin = self.past.seen() - 1;
         for (window, forecast) in self.windows.iter_mut().zip(&mut self.forecast.windows) {
             let from = at + self.task.step.times(window.horizon());

@@ -18,6 +18,7 @@ mod members;
 mod past;
 mod residual;
 mod score;
+mod shift;
 mod track;
 
 pub use day_ahead::{DayAhead, SLOT, SLOTS, SlotAhead, day_ahead};

@@ -187,6 +187,20 @@ impl Past {
         starts.filter(|start| self.is_clean(*start)).map(|start| self.to_load(self.kept(start)))
     }
 
+    /// Carries what lies before the newest `steps` steps over to a level `by` higher, in log load, as if it had always been
+    /// there. The windows that the change falls into hold the higher of both already.
+    pub fn relevel(&mut self, steps: usize, by: f32) {
+        let Some(newest) = self.newest_top() else { return };
+        let first_new = self.seen.saturating_sub(steps);
+        let end = if by > 0.0 { (first_new + 1).saturating_sub(self.window) } else { first_new };
+        let factor = f64::from(by).exp();
+        for start in (newest + 1).saturating_sub(self.tops.len())..end.min(newest + 1) {
+            let load = self.to_load(self.kept(start)) * factor;
+            let slot = start % self.tops.len();
+            self.tops[slot] = Marked::new(self.to_z(load) - self.least, self.tops[slot].marked());
+        }
+    }
+
     /// Moves the floor to 5 % of the median load (of half the mean where the median is 0), at set counts of steps.
     fn refloor(&mut self) -> Option<Refloor> {
         if self.seen < self.next_floor {
@@ -234,5 +248,28 @@ impl Refloor {
     /// An old log value in the new space.
     pub fn carry(self, z: f32) -> f32 {
         ((f64::from(z).min(600.0).exp() - self.old).max(0.0) + self.new).ln() as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Step;
+
+    #[test]
+    fn what_lay_before_a_shift_is_carried_over_and_what_lies_after_it_stays() {
+        let task =
+            Task { step: Step::MINUTE, horizons: vec![1], window: 2, time_zone: "UTC".into(), occasions: Vec::new() };
+        let mut past = Past::new(&task);
+        for load in [10.0, 10.0, 10.0, 10.0, 20.0, 20.0, 20.0] {
+            past.push(Sample::Valid(load), 0.0);
+        }
+        let loads = |past: &Past| (0..6).map(|s| past.to_load(past.kept(s)).round()).collect::<Vec<f64>>();
+        assert_eq!(loads(&past), [10.0, 10.0, 10.0, 20.0, 20.0, 20.0], "windows of two steps");
+        let mut up = past.clone();
+        up.relevel(3, 2f32.ln());
+        assert_eq!(loads(&up), [20.0; 6], "the window from step 3 holds the new level already");
+        past.relevel(3, 0.5f32.ln());
+        assert_eq!(loads(&past), [5.0, 5.0, 5.0, 10.0, 20.0, 20.0], "a fall: that window holds the old level");
     }
 }

@@ -212,6 +212,32 @@ fn an_excluded_load_test_is_not_expected_tomorrow() {
     assert!((excluded / usual - 1.0).abs() < 0.05, "{excluded} {usual}");
 }
 
+/// The median an hour ahead, `minutes` after the load of `wave` is multiplied by `factor` on day 9 for `lasts` minutes, over
+/// what comes an hour later.
+fn after_a_shift(factor: f64, lasts: usize, minutes: usize) -> f64 {
+    let task = task(300, &[12], 1);
+    let begin = 288 * 9 + 100;
+    let load = |i: usize| wave(i, 300) * if (begin..begin + lasts / 5).contains(&i) { factor } else { 1.0 };
+    let last = begin + minutes / 5;
+    let samples = (0..last).map(|i| Sample::Valid(load(i)));
+    let fitted = fit(&Series::of(Time::from_secs(0), task.step, samples), &task);
+    fitted.predict().windows[0].at(0.5) / load(last - 1 + 12)
+}
+
+#[test]
+fn a_level_that_has_shifted_is_learned_in_hours_and_a_crowd_is_not() {
+    for factor in [2.0, 0.5] {
+        for hours in [3, 12, 30] {
+            let share = after_a_shift(factor, 100_000, 60 * hours);
+            assert!((share - 1.0).abs() < 0.25, "x{factor}, {hours} hours after: {share}");
+        }
+    }
+    for (lasts, minutes) in [(15, 90), (15, 1440), (60, 60 + 180), (60, 60 + 1440)] {
+        let share = after_a_shift(3.0, lasts, minutes);
+        assert!((share - 1.0).abs() < 0.25, "a crowd of {lasts} minutes, {minutes} minutes after it began: {share}");
+    }
+}
+
 fn sample() -> impl Strategy<Value = Sample> {
     prop_oneof![
         4 => (0.0..1e3f64).prop_map(Sample::Valid),

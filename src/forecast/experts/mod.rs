@@ -248,6 +248,17 @@ impl Bank {
         Now { profile: seasonal::profile(past, &ahead), ahead }
     }
 
+    /// How far the newest window is from usual, in log load. None: it is not known.
+    pub fn gap(&self, past: &Past, now: &Now) -> Option<f32> {
+        let known = past.recent_valid(past.window()) && !self.levels.declared;
+        known.then_some(past.recent_top(past.window()) - now.profile)
+    }
+
+    /// The load has shifted for good, `by` in log load.
+    pub fn relevel(&mut self, by: f32) {
+        self.levels.week += by;
+    }
+
     /// The points of all experts but ridge, and the features that ridge regresses on.
     pub fn points(&self, past: &Past, now: &Now, ahead: &Ahead, phi: &Nowcast, slots: usize) -> Draft {
         let mut p = [f32::NAN; EXPERTS];
