@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench cloudwatch` prints, beside criterion's times, the CPU of one increment and the peak memory of
 //! a back-fill.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 #[path = "../tests/cloudwatch/cbor.rs"]
 mod cbor;

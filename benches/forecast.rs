@@ -1,5 +1,5 @@
 //! Cost of one tick of the forecaster: every expert, four horizons, nine levels, at one-minute steps.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use forescale::forecast::{Task, fit};

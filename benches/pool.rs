@@ -1,5 +1,5 @@
 //! What sizing a warm pool costs: `cargo bench --no-default-features --bench pool`. Figures: `docs/warm-pool.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use forescale::plan::pool::{Bounds, Member, PoolSizer, PoolTask};

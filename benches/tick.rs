@@ -1,5 +1,5 @@
 //! What a decision costs: `cargo bench --no-default-features --bench tick`. Figures: `docs/performance.md`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use forescale::backtest::{self, Setting};

@@ -1,6 +1,6 @@
 //! Holds the code to `docs/architecture.md`: which module may use which, where time and randomness come from, which
 //! modules have no I/O, and that every path the docs name exists.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -137,6 +137,21 @@ fn nothing_in_the_program_panics_without_naming_its_invariant() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_kernels_that_index_are_those_that_the_docs_name() {
+    let mut kernels: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, _, code)| code.contains("allow(clippy::indexing_slicing"))
+        .map(|(path, ..)| format!("src/{}", path.display()))
+        .collect();
+    kernels.sort();
+    let docs = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (_, named) = docs.split_once("and there are no others:").unwrap();
+    let mut named: Vec<String> = named.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    named.sort();
+    assert_eq!(kernels, named);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The backtest through the program: it never looks ahead, its log replays, its files are what scorers expect.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::io::Read;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! The command line as a person meets it: help with examples, exit codes, no colours where none are wanted.
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::process::{Command, Output};
 

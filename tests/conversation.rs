@@ -1,7 +1,7 @@
 //! Conversations with a Kubernetes API: what is asked, in which order, and what is made of every answer. The shapes of
 //! refusals are those of a real API server 1.36 (tests/cluster talks to the real thing).
 #![cfg(feature = "daemon")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 #[path = "conversation/api.rs"]
 mod api;

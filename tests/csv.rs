@@ -1,5 +1,5 @@
 //! Recorded load from CSV, through the program: a file, a packed one, standard input, and every way to get it wrong.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! `forescale demo` as a program: its numbers against its own step-by-step record, its page, its end.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

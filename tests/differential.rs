@@ -4,7 +4,7 @@
 //! `FORESCALE_DIFFERENTIAL` names a file with the cases and the real answers, a JSON object a line, as
 //! `tests/cluster/go/differential` prints them; `tests/cluster/run` makes it. Without it the recorded cases of
 //! `tests/data/differential.jsonl` are compared, so that a machine without Go checks something too.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use forescale::policy::schedule;
 use forescale::simulate::hpa::{

@@ -1,6 +1,6 @@
 //! SIGTERM ends the program with exit code 0, also while the API server accepts connections and never answers.
 #![cfg(feature = "daemon")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use forescale::clock::Deadline;
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,5 @@
 //! Without a feature, nothing of it is linked.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! `forescale lint` on files with known mistakes and on files without, as a library and as a program.
 //!
 //! In `tests/data/lint/bad` a comment `# !RULE` ends every line that a finding must point to, and no other line has one.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use forescale::lint::{Context, RULES, Report, lint, objects, reference, sarif};
 use std::collections::BTreeSet;

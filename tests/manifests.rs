@@ -1,6 +1,6 @@
 //! `deploy/manifests`: the role grants exactly what the code's table says, and the Deployment keeps its promises.
 #![cfg(feature = "daemon")]
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use forescale::actuate::{Access, CLUSTER_ACCESS, LEASE_ACCESS};
 use forescale::config::Config;

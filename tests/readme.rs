@@ -1,6 +1,6 @@
 //! Every command of the README is executed: those of `sh` blocks here, those of `sh cluster` blocks by
 //! `tests/cluster`, which reads the same blocks.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::path::Path;
 use std::process::Command;

@@ -6,7 +6,7 @@
 //! on the Sunday after Lord Howe's change). Where the clocks skip midnight (Santiago), it goes on into the next day
 //! without asking whether that day is one of the expression's. What the wall clock shows is told by the same expression
 //! in UTC, where both agree.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use forescale::policy::Window;
 use forescale::units::Time;

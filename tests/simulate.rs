@@ -1,5 +1,5 @@
 //! `forescale simulate` as a program: no violation under any fault, and a seed replays exactly.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use serde_json::Value;
 use std::process::{Command, Output};

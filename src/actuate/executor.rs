@@ -316,16 +316,18 @@ pub(super) fn params() -> PatchParams {
 }
 
 fn ledger_patch(version: &str, ledger: Option<&Ledger>) -> Value {
+    json!({ "metadata": ledger_metadata(version, ledger) })
+}
+
+fn ledger_metadata(version: &str, ledger: Option<&Ledger>) -> Value {
     let text = ledger.map(Ledger::to_text);
-    json!({ "metadata": { "resourceVersion": version, "annotations": { LEDGER: text } } })
+    json!({ "resourceVersion": version, "annotations": { LEDGER: text } })
 }
 
 /// Floor field and ledger in one patch; null removes either.
 fn floor_patch(site: &Site, version: &str, floor: Option<Replicas>, ledger: Option<&Ledger>) -> Value {
     let field = if matches!(site.target, Target::Hpa { .. }) { "minReplicas" } else { "minReplicaCount" };
-    let mut patch = ledger_patch(version, ledger);
-    patch["spec"] = json!({ field: floor });
-    patch
+    json!({ "metadata": ledger_metadata(version, ledger), "spec": { field: floor } })
 }
 
 /// A JSON Patch that removes our entries, the last first, each only if it is still ours. None: there is none.

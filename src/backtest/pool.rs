@@ -1,5 +1,9 @@
 //! A warm pool shared by several recorded workloads: their histories go through the same ticks as live, what the ticks
 //! want goes through the same sizing, and an independent count says how often the pool was enough and what it held.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "every row has one entry for each step of the group, whose histories are cut to one length"
+)]
 
 use super::{Scores, Setting, capacity_for_peak, run, score};
 use crate::plan::pool::{Bounds, Member, PoolSizer, PoolTask, expected};

@@ -26,7 +26,7 @@ pub struct Scores {
 /// Replicas ready at step `i`, from the totals decided at the steps before: an added one is ready `lead` steps after its
 /// decision, a removed one is gone at the next step, so `ready[i] = min(desired[i - lead ..= i - 1])`.
 pub fn ready(desired: &[Replicas], i: usize, lead: usize) -> Replicas {
-    desired[i.saturating_sub(lead)..i].iter().copied().min().unwrap_or(0)
+    desired.iter().take(i).rev().take(lead).copied().min().unwrap_or(0)
 }
 
 /// Scores totals decided at each step of a history.
@@ -123,10 +123,8 @@ pub fn oracle(history: &Series, setting: &Setting) -> Vec<Replicas> {
         .into_iter()
         .map(|load| replicas_for(load, setting.capacity_per_replica).clamp(setting.min_replicas, setting.max_replicas))
         .collect();
-    let last = needs.len().saturating_sub(1);
-    (0..needs.len())
-        .map(|i| needs[(i + 1).min(last)..=(i + lead).min(last)].iter().copied().max().unwrap_or(0))
-        .collect()
+    let last = needs.last().copied().unwrap_or(0);
+    (0..needs.len()).map(|i| needs.iter().skip(i + 1).take(lead).copied().max().unwrap_or(last)).collect()
 }
 
 /// The smallest fixed number that leaves at most `unserved` of the scored load, with hindsight. None: not even the

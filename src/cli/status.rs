@@ -53,8 +53,10 @@ const HEAD: [&str; 9] = ["NAMESPACE", "NAME", "MODE", "LOAD", "READY", "FLOOR", 
 pub(super) fn table(statez: &Statez) -> String {
     let mut rows: Vec<[String; 9]> = vec![HEAD.map(str::to_string)];
     rows.extend(statez.workloads.iter().map(|w| row(w, statez.at)));
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let mut widths = [0; HEAD.len()];
+    for row in &rows {
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+    }
     let mut text = String::new();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();

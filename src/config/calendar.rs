@@ -7,35 +7,35 @@ use std::collections::BTreeMap;
 
 /// The calendars by name; what is wrong with them is noted.
 pub(super) fn calendars(settings: &mut Settings) -> BTreeMap<String, Vec<Occasion>> {
-    let entries: Vec<(Vec<String>, Entry)> = settings
+    let entries: Vec<([String; 3], Entry)> = settings
         .entries
         .iter()
-        .filter(|(path, _)| path.len() == 3 && path[0] == "calendars")
-        .map(|(path, entry)| (path.clone(), entry.clone()))
+        .filter_map(|(path, entry)| Some((<[String; 3]>::try_from(path.clone()).ok()?, entry.clone())))
+        .filter(|([table, ..], _)| table == "calendars")
         .collect();
     let mut effects = BTreeMap::new();
-    for (path, entry) in entries.iter().filter(|(path, _)| path[2] == "effect") {
+    for ([table, name, _], entry) in entries.iter().filter(|([.., key], _)| key == "effect") {
         let Value::Text(text) = &entry.value else { continue };
         match text.parse::<Effect>() {
             Ok(effect) => {
-                effects.insert(path[1].clone(), effect);
+                effects.insert(name.clone(), effect);
             }
             Err(expected) => settings.note(Problem::new(&entry.at, expected, text.as_str())),
         }
-        if !settings.entries.contains_key(&vec![path[0].clone(), path[1].clone(), "file".into()]) {
+        if !settings.entries.contains_key(&vec![table.clone(), name.clone(), "file".into()]) {
             settings.note(Problem::new(&entry.at, "a file", "an effect alone"));
         }
     }
     let mut calendars = BTreeMap::new();
-    for (path, entry) in entries.iter().filter(|(path, _)| path[2] == "file") {
+    for ([_, name, _], entry) in entries.iter().filter(|([.., key], _)| key == "file") {
         let Value::Text(file) = &entry.value else { continue };
-        let effect = effects.get(&path[1]).copied().unwrap_or(Effect::Holiday);
+        let effect = effects.get(name).copied().unwrap_or(Effect::Holiday);
         match read(file, effect) {
             Ok(occasions) => {
-                calendars.insert(path[1].clone(), occasions);
+                calendars.insert(name.clone(), occasions);
             }
             Err(problems) => problems.into_iter().for_each(|p| {
-                settings.note(p.help(format!("calendars.{} is set at {}", path[1], entry.at)));
+                settings.note(p.help(format!("calendars.{name} is set at {}", entry.at)));
             }),
         }
     }

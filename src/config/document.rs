@@ -125,7 +125,7 @@ fn insert(into: &mut Map<String, Value>, path: &[&str], leaf: Value) {
 }
 
 fn leaf(key: &Key) -> Value {
-    let mut value = match key.form {
+    let form = match key.form {
         Form::Choice(words) => json!({ "enum": words }),
         Form::Share => json!({ "type": ["string", "number"] }),
         Form::Count(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
@@ -136,8 +136,12 @@ fn leaf(key: &Key) -> Value {
             json!({ "type": "string", "minLength": 1 })
         }
     };
-    value["description"] = json!(key.meaning);
-    value
+    let mut value = match form {
+        Value::Object(form) => form,
+        _ => Map::new(),
+    };
+    value.insert("description".into(), json!(key.meaning));
+    Value::Object(value)
 }
 
 #[cfg(test)]

@@ -329,8 +329,11 @@ impl Reader<'_> {
     }
 
     fn known_source(&mut self, at: &str, name: &str, sources: &BTreeMap<String, SourceConfig>) {
-        let tables = self.settings.tables.keys().filter(|path| path.len() == 2 && path[0] == "sources");
-        let known: BTreeSet<&String> = tables.map(|path| &path[1]).chain(sources.keys()).collect();
+        let tables = self.settings.tables.keys().filter_map(|path| match path.as_slice() {
+            [table, name] if table == "sources" => Some(name),
+            _ => None,
+        });
+        let known: BTreeSet<&String> = tables.chain(sources.keys()).collect();
         if !known.contains(&name.to_string()) {
             let problem = source::unknown(at, name, known.into_iter());
             self.settings.note(problem);
@@ -338,21 +341,25 @@ impl Reader<'_> {
     }
 
     fn queries(&mut self, sources: &BTreeMap<String, SourceConfig>) -> Queries {
-        let named: Vec<(Vec<String>, Entry)> = self
+        let named: Vec<(String, String, Entry)> = self
             .settings
             .entries
             .iter()
-            .filter(|(path, _)| path.len() == 4 && path[0] == "queries" && path[1] == "metrics")
-            .map(|(path, entry)| (path.clone(), entry.clone()))
+            .filter_map(|(path, entry)| match path.as_slice() {
+                [table, kind, name, key] if table == "queries" && kind == "metrics" => {
+                    Some((name.clone(), key.clone(), entry.clone()))
+                }
+                _ => None,
+            })
             .collect();
         let mut metrics = BTreeMap::new();
-        for (path, entry) in &named {
-            let (Value::Text(text), name) = (&entry.value, &path[2]) else { continue };
+        for (name, key, entry) in &named {
+            let Value::Text(text) = &entry.value else { continue };
             let source_of = |entries: &BTreeMap<Vec<String>, Entry>| {
                 let path = ["queries", "metrics", name, "source"].map(str::to_string).to_vec();
                 entries.get(&path).cloned()
             };
-            match path[3].as_str() {
+            match key.as_str() {
                 "query" => {
                     let source = source_of(&self.settings.entries).and_then(|entry| match entry.value {
                         Value::Text(source) => Some(source),

@@ -57,10 +57,17 @@ pub struct PoolConfig {
 /// Takes the defaults `pools.NAME.*` out of the settings.
 pub(super) fn take_defaults(settings: &mut Settings) -> BTreeMap<String, Value> {
     let all = std::mem::take(&mut settings.entries);
-    let (defaults, rest): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(path, _)| path.len() == 3 && path[0] == "pools" && path[1] == "NAME");
+    let (defaults, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(path, _)| key_of(path, "NAME").is_some());
     settings.entries = rest.into_iter().collect();
-    defaults.into_iter().map(|(path, entry)| (path[2].clone(), entry.value)).collect()
+    defaults.into_iter().filter_map(|(path, entry)| Some((key_of(&path, "NAME")?.clone(), entry.value))).collect()
+}
+
+/// The key of `pools.<name>.<key>`. None: it is another path.
+fn key_of<'p>(path: &'p [String], name: &str) -> Option<&'p String> {
+    match path {
+        [table, own, key] if table == "pools" && own == name => Some(key),
+        _ => None,
+    }
 }
 
 /// Every pool that the settings name.
@@ -69,8 +76,10 @@ pub(super) fn pools(settings: &mut Settings, defaults: &BTreeMap<String, Value>)
         .entries
         .keys()
         .chain(settings.tables.keys())
-        .filter(|path| path.len() > 1 && path[0] == "pools")
-        .map(|path| path[1].clone())
+        .filter_map(|path| match path.as_slice() {
+            [table, name, ..] if table == "pools" => Some(name.clone()),
+            _ => None,
+        })
         .collect();
     names.sort();
     names.dedup();
@@ -84,8 +93,7 @@ fn pool(settings: &mut Settings, defaults: &BTreeMap<String, Value>, name: &str)
     let given: BTreeMap<String, Entry> = settings
         .entries
         .iter()
-        .filter(|(path, _)| path.len() == 3 && path[0] == "pools" && path[1] == name)
-        .map(|(path, entry)| (path[2].clone(), entry.clone()))
+        .filter_map(|(path, entry)| Some((key_of(path, name)?.clone(), entry.clone())))
         .collect();
     let table = settings.tables.get(&vec!["pools".to_owned(), name.to_owned()]).cloned();
     let at = |key: &str| {

@@ -142,7 +142,11 @@ impl Settings {
 
     /// An unknown key, with the known one that is nearest.
     fn unknown(&mut self, path: &[&str], at: String, found: &str) {
-        let known = (0..path.len()).rev().map(|n| &path[..n]).find(|p| !keys::names_below(p).is_empty()).unwrap_or(&[]);
+        let known = (0..path.len())
+            .rev()
+            .filter_map(|n| path.get(..n))
+            .find(|p| !keys::names_below(p).is_empty())
+            .unwrap_or(&[]);
         let names = keys::names_below(known);
         let wrong = path.get(known.len()).copied().unwrap_or_default();
         let help = match did_you_mean(wrong, names.iter().copied()) {

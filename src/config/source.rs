@@ -72,11 +72,18 @@ pub(super) type Defaults = BTreeMap<Vec<String>, Value>;
 /// Takes the defaults `sources.NAME.*` out of the settings.
 pub(super) fn take_defaults(settings: &mut Settings) -> Defaults {
     let all = std::mem::take(&mut settings.entries);
-    let (defaults, rest): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(path, _)| path.len() > 2 && path[0] == "sources" && path[1] == "NAME");
+    let (defaults, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(path, _)| key_of(path, "NAME").is_some());
     settings.entries = rest.into_iter().collect();
     settings.tables.clear();
-    defaults.into_iter().map(|(path, entry)| (path[2..].to_vec(), entry.value)).collect()
+    defaults.into_iter().filter_map(|(path, entry)| Some((key_of(&path, "NAME")?.to_vec(), entry.value))).collect()
+}
+
+/// The key below `sources.<name>`, which has one part or more. None: it is another path.
+fn key_of<'p>(path: &'p [String], name: &str) -> Option<&'p [String]> {
+    match path {
+        [table, own, key @ ..] if table == "sources" && own == name && !key.is_empty() => Some(key),
+        _ => None,
+    }
 }
 
 /// A source that isn't configured, with those that are.
@@ -96,8 +103,10 @@ pub(super) fn sources(settings: &mut Settings, defaults: &Defaults) -> BTreeMap<
         .entries
         .keys()
         .chain(settings.tables.keys())
-        .filter(|path| path.len() > 1 && path[0] == "sources")
-        .map(|path| path[1].clone())
+        .filter_map(|path| match path.as_slice() {
+            [table, name, ..] if table == "sources" => Some(name.clone()),
+            _ => None,
+        })
         .collect();
     names.sort();
     names.dedup();
@@ -117,8 +126,7 @@ impl<'a> Table<'a> {
         let given = settings
             .entries
             .iter()
-            .filter(|(path, _)| path.len() > 2 && path[0] == "sources" && path[1] == name)
-            .map(|(path, entry)| (path[2..].join("."), entry.clone()))
+            .filter_map(|(path, entry)| Some((key_of(path, &name)?.join("."), entry.clone())))
             .collect();
         Table { settings, defaults, name, given }
     }

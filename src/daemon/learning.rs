@@ -71,6 +71,7 @@ pub async fn school(
 /// A metric on its way: which task, which metric of it, what is known.
 struct Pupil {
     task: usize,
+    source: String,
     track: Track,
     error: Option<String>,
     /// The last instant whose sample will not come any more if it isn't there.
@@ -96,19 +97,20 @@ async fn learn(
                 Ok(text) => (text, None),
                 Err(problem) => (String::new(), Some(problem.to_string())),
             };
-            pupils.push(Pupil { task, track: Track::new(Query { id, text }, step, span), error, until: to });
+            let (track, source) = (Track::new(Query { id, text }, step, span), metric.source.clone());
+            pupils.push(Pupil { task, source, track, error, until: to });
         }
     }
-    let names: Vec<&str> = tasks.iter().flat_map(|t| &t.policy.metrics).map(|m| m.source.as_str()).collect();
     for (name, source) in sources {
-        let mine: Vec<usize> = (0..pupils.len()).filter(|i| names[*i] == name && pupils[*i].error.is_none()).collect();
-        fetch(source.as_ref(), &mut pupils, &mine, to, step).await;
+        let mine: Vec<&mut Pupil> = pupils.iter_mut().filter(|p| p.source == *name && p.error.is_none()).collect();
+        fetch(source.as_ref(), mine, to, step).await;
     }
-    let mut per_task: Vec<Vec<(Track, Option<String>, Time)>> = tasks.iter().map(|_| Vec::new()).collect();
-    for pupil in pupils {
-        per_task[pupil.task].push((pupil.track, pupil.error, pupil.until));
-    }
-    for (task, tracks) in tasks.into_iter().zip(per_task) {
+    let mut pupils = pupils.into_iter().peekable();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let mut tracks = Vec::new();
+        while let Some(pupil) = pupils.next_if(|p| p.task == number) {
+            tracks.push((pupil.track, pupil.error, pupil.until));
+        }
         let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
         let (workload, edition) = (task.workload.clone(), task.edition);
         let lessons = match failed {
@@ -122,17 +124,17 @@ async fn learn(
     Ok(())
 }
 
-async fn fetch(source: &dyn HistorySource, pupils: &mut [Pupil], mine: &[usize], to: Time, step: Step) {
-    if mine.is_empty() {
+async fn fetch(source: &dyn HistorySource, pupils: Vec<&mut Pupil>, to: Time, step: Step) {
+    if pupils.is_empty() {
         return;
     }
-    let mut tracks: Vec<Track> = mine.iter().map(|i| pupils[*i].track.clone()).collect();
+    let mut tracks: Vec<Track> = pupils.iter().map(|p| p.track.clone()).collect();
     let filled = fill(source, &mut tracks, to, ROUNDS, &mut |_| {}).await;
-    for ((i, track), filled) in mine.iter().zip(tracks).zip(filled) {
-        pupils[*i].error = filled.error.map(|e| e.to_string());
+    for ((pupil, track), filled) in pupils.into_iter().zip(tracks).zip(filled) {
+        pupil.error = filled.error.map(|e| e.to_string());
         let newest = track.points().last().map(|p| p.0);
-        pupils[*i].until = settled(newest, to, step, source.settling(&track.query().text));
-        pupils[*i].track = track;
+        pupil.until = settled(newest, to, step, source.settling(&track.query().text));
+        pupil.track = track;
     }
 }
 

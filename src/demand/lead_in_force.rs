@@ -44,7 +44,8 @@ impl LeadInForce {
     /// True: it has changed.
     pub fn look(&mut self, now: Time, learned: Duration, given: Duration, step: Step) -> bool {
         let needed = step.cover(learned);
-        let wanted = STEPS.into_iter().find(|s| *s >= needed).unwrap_or(STEPS[STEPS.len() - 1]);
+        let [.., longest] = STEPS;
+        let wanted = STEPS.into_iter().find(|s| *s >= needed).unwrap_or(longest);
         let before = self.steps;
         let current = before.unwrap_or_else(|| step.cover(given));
         if wanted > current {

@@ -5,6 +5,7 @@
 //! sleeping experts (Freund et al., 1997), exponential forgetting, and fixed share (Herbster and Warmuth, 1998). Evidence
 //! is pooled over neighbouring levels, since outcomes beyond the highest ones are rare (after Ziel, "Smoothed Bernstein
 //! online aggregation", 2021).
+#![allow(clippy::indexing_slicing, reason = "levels have a fixed length")]
 
 use super::{LEVELS, flat};
 

@@ -168,9 +168,9 @@ impl Rule {
         let mean = |gaps: &[(usize, f64)]| gaps.iter().map(|g| g.1).sum::<f64>() / gaps.len().max(1) as f64;
         let means: Vec<f64> = days.iter().map(|gaps| mean(gaps)).collect();
         let (mut across, mut square) = (0.0, 0.0);
-        for pair in means.windows(2) {
-            across += pair[0] * pair[1];
-            square += pair[1] * pair[1];
+        for [newer, older] in means.array_windows() {
+            across += newer * older;
+            square += older * older;
         }
         let lasts = (across / (square + 1e-3)).clamp(0.0, 1.0);
         let tried: Vec<(usize, f64)> = days
@@ -197,11 +197,12 @@ impl Rule {
                 sum / n
             })
             .collect();
-        let mut standard: Vec<f64> = tried.iter().map(|(place, error)| error / scales[*place]).collect();
+        let mut standard: Vec<f64> =
+            tried.iter().filter_map(|(place, error)| Some(error / scales.get(*place)?)).collect();
         standard.sort_by(f64::total_cmp);
         let errors = LEVELS.map(|level| {
             let rank = ((standard.len() + 1) as f64 * level).ceil() as usize;
-            standard[rank.clamp(1, standard.len()) - 1]
+            standard.get(rank.clamp(1, standard.len()) - 1).copied().unwrap_or(0.0)
         });
         let gap = means.first().copied().unwrap_or(0.0);
         Some(Rule { past, gap, lasts, scales, errors })
@@ -210,7 +211,7 @@ impl Rule {
     fn slot(&mut self, quarter: i64) -> SlotAhead {
         // without a usual value at this time (a hole on every day), the largest load so far
         let usual = self.past.profile(quarter).unwrap_or((self.past.most + self.past.floor).ln());
-        let scale = self.scales[self.past.place(quarter)];
+        let scale = self.scales.get(self.past.place(quarter)).copied().unwrap_or(1e-3);
         let load = |error: f64| {
             let z = usual + self.lasts * self.gap + scale * error;
             (z.min(600.0).exp() - self.past.floor).clamp(0.0, 3.0 * self.past.most)

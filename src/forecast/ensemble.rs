@@ -1,4 +1,8 @@
 //! One horizon: the experts' points made quantiles, mixed, corrected, and judged when the window has elapsed.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "levels, members and rings have fixed lengths, and each index is taken modulo or from a range over them"
+)]
 
 use super::combine::Mixture;
 use super::experts::{Ahead, Draft, EXPERTS, Expert, FEATURES, Gram, Nowcast, Points, Ridge, TwoPart};

@@ -69,7 +69,7 @@ impl Fitted {
         let window = self.windows().iter().find(|w| w.horizon() == horizon)?;
         let mut shares = [0.0f32; EXPERTS];
         for (member, weight) in MEMBERS.iter().zip(window.weights(4)) {
-            shares[member.expert as usize] += weight;
+            shares.iter_mut().skip(member.expert as usize).take(1).for_each(|share| *share += weight);
         }
         let mut experts: Vec<(Expert, f32)> = Expert::ALL.into_iter().zip(shares).collect();
         experts.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -92,10 +92,11 @@ impl Fitted {
                 .enumerate()
                 .map(|(k, member)| Weight {
                     member: *member,
-                    weights: (0..LEVELS.len()).map(|l| window.weights(l)[k]).collect(),
+                    weights: (0..LEVELS.len()).filter_map(|l| window.weights(l).get(k).copied()).collect(),
                 })
                 .collect();
-            members.sort_by(|a, b| b.weights[4].total_cmp(&a.weights[4]));
+            let heaviest = |member: &Weight| member.weights.get(4).copied().unwrap_or(0.0);
+            members.sort_by(|a, b| heaviest(b).total_cmp(&heaviest(a)));
             let relative = window.score().relative();
             HorizonExplanation {
                 horizon: window.horizon(),

@@ -65,6 +65,12 @@ pub struct WindowForecast {
 }
 
 impl WindowForecast {
+    /// The value at the highest level.
+    pub fn highest(&self) -> f64 {
+        let [.., highest] = self.values;
+        highest
+    }
+
     /// The value at `level`: linear between the levels of [`LEVELS`], clamped to their ends.
     pub fn at(&self, level: f64) -> f64 {
         between(&self.values, level)
@@ -73,14 +79,12 @@ impl WindowForecast {
 
 /// The value at `level` of the values at [`LEVELS`]: linear between them, clamped to their ends.
 fn between(values: &[f64; LEVELS.len()], level: f64) -> f64 {
-    let last = LEVELS.len() - 1;
-    let Some(above) = LEVELS.iter().position(|l| *l >= level) else { return values[last] };
-    if above == 0 {
-        return values[0];
-    }
-    let (l0, l1) = (LEVELS[above - 1], LEVELS[above]);
+    let [lowest, .., highest] = *values;
+    let knots = LEVELS.into_iter().zip(*values);
+    let Some((l1, v1)) = knots.clone().find(|(l, _)| *l >= level) else { return highest };
+    let Some((l0, v0)) = knots.take_while(|(l, _)| *l < level).last() else { return lowest };
     let share = (level - l0) / (l1 - l0);
-    values[above - 1] + share * (values[above] - values[above - 1])
+    v0 + share * (v1 - v0)
 }
 
 /// The fan at one origin.

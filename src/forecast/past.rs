@@ -1,4 +1,5 @@
 //! What the experts look at: the recent load in log space and the largest load of each past window.
+#![allow(clippy::indexing_slicing, reason = "a ring is indexed modulo its length")]
 
 use super::Task;
 use super::flat::Marked;

@@ -3,6 +3,7 @@
 //! Residuals are standardised by a local scale and counted in a histogram that forgets (the mechanism of Autopilot,
 //! Rzadca et al., EuroSys 2020, and of the Kubernetes VPA); quantiles take the finite-sample rank of split conformal
 //! prediction (Vovk et al., 2005).
+#![allow(clippy::indexing_slicing, reason = "bins and slots are clamped to their fixed lengths")]
 
 use super::LEVELS;
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
 //! How good the forecasts of one horizon have been: coverage, and pinball loss against the two yardsticks of the gate.
+#![allow(clippy::indexing_slicing, reason = "levels, members and hours have fixed lengths")]
 
 use super::LEVELS;
 use super::members::{K, REACTIVE, SEASONAL_NAIVE};

@@ -131,9 +131,10 @@ impl Cron {
         if own == self.fields.weekday {
             return Some(self.clone());
         }
-        let text = |bits, index: usize| list(bits, &FIELDS[index], 0);
-        let f = &self.fields;
-        Cron::parse(&format!("{} {} * {} {}", text(f.minute, 0), text(f.hour, 1), text(f.month, 3), text(own, 4))).ok()
+        let text = |bits, field| list(bits, field, 0);
+        let (f, [minute, hour, _, month, weekday]) = (&self.fields, &FIELDS);
+        let (minute, hour) = (text(f.minute, minute), text(f.hour, hour));
+        Cron::parse(&format!("{minute} {hour} * {} {}", text(f.month, month), text(own, weekday))).ok()
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) fn hides_missing(query: &str) -> bool {
     let tokens = tokens(query);
     let or = tokens.iter().position(|t| *t == Token::Word("or"));
     or.is_some_and(|at| {
-        tokens[at..]
+        tokens
+            .get(at..)
+            .unwrap_or_default()
             .windows(4)
             .any(|w| w == [Token::Word("vector"), Token::Sign(b'('), Token::Word("0"), Token::Sign(b')')])
     })
@@ -54,7 +56,7 @@ fn tokens(query: &str) -> Vec<Token<'_>> {
     while let Some(&byte) = bytes.get(at).filter(|_| out.len() < TOKENS_MAX) {
         let from = at;
         match byte {
-            b'#' => at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at),
+            b'#' => at += bytes.iter().skip(at).take_while(|b| **b != b'\n').count(),
             b'"' | b'\'' | b'`' => {
                 at += 1;
                 while let Some(&inner) = bytes.get(at).filter(|b| **b != byte) {
@@ -64,7 +66,7 @@ fn tokens(query: &str) -> Vec<Token<'_>> {
                 out.push(Token::Text);
             }
             _ if is_word(byte) => {
-                at += bytes[at..].iter().position(|b| !is_word(*b)).unwrap_or(bytes.len() - at);
+                at += bytes.iter().skip(at).take_while(|b| is_word(**b)).count();
                 out.push(Token::Word(query.get(from..at).unwrap_or_default()));
             }
             _ => {
@@ -126,24 +128,22 @@ fn judge(tokens: &[Token<'_>], depth: usize) -> Option<Refusal> {
     if depth > DEPTH_MAX || tokens.is_empty() {
         return None;
     }
-    let tokens = match tokens.first() {
-        Some(Token::Sign(b'-' | b'+')) => return judge(&tokens[1..], depth + 1),
-        Some(Token::Sign(b'(')) if close(tokens, 0) == tokens.len() => {
-            return judge(&tokens[1..tokens.len() - 1], depth + 1);
-        }
-        _ => tokens,
-    };
+    match tokens {
+        [Token::Sign(b'-' | b'+'), rest @ ..] => return judge(rest, depth + 1),
+        [Token::Sign(b'('), inner @ .., _] if close(tokens, 0) == tokens.len() => return judge(inner, depth + 1),
+        _ => {}
+    }
     let operators = operators(tokens);
     if operators.is_empty() {
         return judge_operand(tokens, depth);
     }
     let mut from = 0;
     for (at, operator) in operators.iter().copied().chain([(tokens.len(), Token::Text)]) {
-        let operand = &tokens[from.min(at)..at];
+        let operand = tokens.get(from.min(at)..at).unwrap_or_default();
         if let Some(refusal) = judge(operand, depth + 1) {
             return Some(refusal);
         }
-        let right = &tokens[(at + 1).min(tokens.len())..];
+        let right = tokens.get(at + 1..).unwrap_or_default();
         if operator == Token::Sign(b'/') && !is_number(right) {
             return Some(if counts(right) { AVERAGE } else { RATIO });
         }
@@ -161,9 +161,9 @@ fn is_filter(token: Token<'_>) -> bool {
 
 /// Whether the operand on the right of `/` is a plain number (seconds, a unit).
 fn is_number(right: &[Token<'_>]) -> bool {
-    match right.first() {
-        Some(Token::Sign(b'(')) => close(right, 0) > 2 && is_number(&right[1..]),
-        Some(Token::Word(word)) => word.starts_with(|c: char| c.is_ascii_digit()),
+    match right {
+        [Token::Sign(b'('), inner @ ..] => close(right, 0) > 2 && is_number(inner),
+        [Token::Word(word), ..] => word.starts_with(|c: char| c.is_ascii_digit()),
         _ => false,
     }
 }
@@ -209,14 +209,14 @@ fn arguments<'t, 'a>(inner: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
         match token {
             Token::Sign(b'(' | b'{' | b'[') => i = close(inner, i).max(i + 1),
             Token::Sign(b',') => {
-                out.push(&inner[from..i]);
+                out.push(inner.get(from..i).unwrap_or_default());
                 i += 1;
                 from = i;
             }
             _ => i += 1,
         }
     }
-    out.push(&inner[from.min(inner.len())..]);
+    out.push(inner.get(from..).unwrap_or_default());
     out
 }
 

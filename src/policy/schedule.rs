@@ -141,10 +141,10 @@ impl FromStr for Window {
         const FORM: &str = "<five cron fields> <duration> <IANA zone> [min=N] [max=N] [xN.N] [except=DATE,…]";
         let tokens: Vec<&str> = text.split_whitespace().collect();
         let fields = if tokens.first().is_some_and(|t| t.starts_with('@')) { 1 } else { 5 };
-        let [length, zone_name, bounds @ ..] = tokens.get(fields..).unwrap_or_default() else {
+        let Some((cron, [length, zone_name, bounds @ ..])) = tokens.split_at_checked(fields) else {
             return Err(FORM.into());
         };
-        let cron = Cron::parse(&tokens[..fields].join(" "))?;
+        let cron = Cron::parse(&cron.join(" "))?;
         let length = parse_duration(length)
             .ok()
             .filter(|d| (Duration::from_secs(60)..=DURATION_MAX).contains(d))

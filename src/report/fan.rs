@@ -11,7 +11,7 @@ const SHOWN: [usize; 3] = [0, 4, 6];
 
 /// Bars per horizon: `█` up to the median, `▓` to the 95 % quantile, `░` to the 99 % quantile; then who is believed.
 pub fn text(forecast: &QuantileForecast, explanation: &Explanation, step: Step, now: Option<f64>) -> String {
-    let most = forecast.windows.iter().map(|w| w.values[6]).fold(now.unwrap_or(0.0), f64::max).max(1e-12);
+    let most = forecast.windows.iter().map(|w| at(&w.values, 6)).fold(now.unwrap_or(0.0), f64::max).max(1e-12);
     let cells = |value: f64| ((value / most * WIDTH as f64).round() as usize).min(WIDTH);
     let mut out = String::new();
     let _ = writeln!(out, "largest load of the window that starts in ...       from {}", forecast.origin);
@@ -20,7 +20,7 @@ pub fn text(forecast: &QuantileForecast, explanation: &Explanation, step: Step, 
         let _ = writeln!(out, "{:>8} {:>10} {:>10} {:>10}  {}", "now", number(now), "", "", "█".repeat(cells(now)));
     }
     for w in &forecast.windows {
-        let [mid, high, top] = SHOWN.map(|l| w.values[l]);
+        let [mid, high, top] = SHOWN.map(|l| at(&w.values, l));
         let (a, b, c) = (cells(mid), cells(high), cells(top));
         let bar = "█".repeat(a) + &"▓".repeat(b.saturating_sub(a)) + &"░".repeat(c.saturating_sub(b));
         let minutes = format!("{} min", w.horizon as f64 * f64::from(step.secs()) / 60.0);
@@ -54,12 +54,12 @@ pub fn text(forecast: &QuantileForecast, explanation: &Explanation, step: Step, 
 /// The day ahead, an hour a line: the largest load of the hour in the local time of `zone`, as bars like those of [`text`].
 pub fn day(ahead: &DayAhead, zone: &jiff::tz::TimeZone) -> String {
     let per_hour = (3600 / SLOT.as_secs()) as usize;
-    let most = ahead.slots.iter().map(|s| s.values[6]).fold(1e-12, f64::max);
+    let most = ahead.slots.iter().map(|s| at(&s.values, 6)).fold(1e-12, f64::max);
     let cells = |value: f64| ((value / most * WIDTH as f64).round() as usize).min(WIDTH);
     let mut out = format!("largest load of the hour from ...                  known up to {}\n", ahead.origin);
     let _ = writeln!(out, "{:>9} {:>10} {:>10} {:>10}", "", "50 %", "95 %", "99 %");
     for hour in ahead.slots.chunks(per_hour) {
-        let [mid, high, top] = SHOWN.map(|l| hour.iter().map(|s| s.values[l]).fold(0.0, f64::max));
+        let [mid, high, top] = SHOWN.map(|l| hour.iter().map(|s| at(&s.values, l)).fold(0.0, f64::max));
         let (a, b, c) = (cells(mid), cells(high), cells(top));
         let bar = "█".repeat(a) + &"▓".repeat(b.saturating_sub(a)) + &"░".repeat(c.saturating_sub(b));
         let from = hour.first().map(|s| s.from.timestamp().to_zoned(zone.clone()).strftime("%a %H:%M").to_string());
@@ -75,6 +75,10 @@ pub fn of_day(ahead: &DayAhead) -> QuantileForecast {
     let horizon = |at: crate::units::Time| (at.since(ahead.origin).as_secs() / SLOT.as_secs()) as usize;
     let windows = ahead.slots.iter().map(|s| WindowForecast { horizon: horizon(s.from), values: s.values }).collect();
     QuantileForecast { origin: ahead.origin, windows, abstains: None }
+}
+
+fn at(values: &[f64; LEVELS.len()], level: usize) -> f64 {
+    values.get(level).copied().unwrap_or(0.0)
 }
 
 fn number(value: f64) -> String {
@@ -99,7 +103,7 @@ pub fn csv(forecast: &QuantileForecast, step: Step) -> String {
 /// One page without scripts: the last loads, and the fan as bands.
 pub fn html(forecast: &QuantileForecast, step: Step, recent: &[(f64, f64)]) -> String {
     let minutes = |horizon: usize| horizon as f64 * f64::from(step.secs()) / 60.0;
-    let points = |l: usize| forecast.windows.iter().map(move |w| (minutes(w.horizon), w.values[l]));
+    let points = |l: usize| forecast.windows.iter().map(move |w| (minutes(w.horizon), at(&w.values, l)));
     let left = recent.first().map_or(0.0, |p| p.0);
     let right = forecast.windows.last().map_or(1.0, |w| minutes(w.horizon)).max(1.0);
     let most = recent.iter().map(|p| p.1).chain(points(LEVELS.len() - 1).map(|p| p.1)).fold(1e-12, f64::max);
@@ -114,8 +118,8 @@ pub fn html(forecast: &QuantileForecast, step: Step, recent: &[(f64, f64)]) -> S
             bands,
             "<polygon points=\"{}\" fill=\"#2563eb\" fill-opacity=\"{shade:.2}\"><title>{} to {}</title></polygon>",
             line(&mut around),
-            LEVELS[l - 1],
-            LEVELS[l]
+            at(&LEVELS, l - 1),
+            at(&LEVELS, l)
         );
     }
     format!(
@@ -128,7 +132,7 @@ pub fn html(forecast: &QuantileForecast, step: Step, recent: &[(f64, f64)]) -> S
         origin = forecast.origin,
         past = line(&mut recent.iter().copied()),
         median = line(&mut points(0)),
-        top = LEVELS[LEVELS.len() - 1],
+        top = at(&LEVELS, LEVELS.len() - 1),
         most = number(most),
     )
 }

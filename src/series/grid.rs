@@ -26,8 +26,8 @@ pub fn detect_step(points: &[(Time, f64)]) -> Option<Step> {
     times.sort_unstable();
     times.dedup();
     let mut counts = std::collections::BTreeMap::new();
-    for pair in times.windows(2) {
-        *counts.entry(pair[1] - pair[0]).or_insert(0usize) += 1;
+    for [before, after] in times.array_windows() {
+        *counts.entry(after - before).or_insert(0usize) += 1;
     }
     let (gap, _) = counts.iter().max_by_key(|(gap, count)| (**count, -**gap))?;
     Step::from_secs(u32::try_from(*gap).unwrap_or(u32::MAX).min(86_400))

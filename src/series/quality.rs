@@ -128,8 +128,9 @@ impl Quality {
     fn collapse(&mut self, at: Time, value: f64) -> Option<Doubt> {
         let slot = self.half_hour(at);
         let around = [slot, (slot + 1) % HALF_HOURS, (slot + HALF_HOURS - 1) % HALF_HOURS];
-        let known = around.iter().all(|s| !self.lows[*s].is_empty());
-        let low = around.iter().flat_map(|s| &self.lows[*s]).copied().fold(f64::INFINITY, f64::min);
+        let around = around.map(|slot| self.lows.get(slot));
+        let known = around.iter().all(|lows| lows.is_some_and(|l| !l.is_empty()));
+        let low = around.into_iter().flatten().flatten().copied().fold(f64::INFINITY, f64::min);
         if !known || low <= 0.0 || value >= COLLAPSE * low {
             self.low_run = 0;
             return None;
@@ -187,10 +188,11 @@ impl Quality {
         self.current = match self.current {
             Some((open, low)) if open == slot => Some((slot, low.min(value))),
             Some((open, low)) => {
-                let lows = &mut self.lows[open];
-                lows.push_back(low);
-                if lows.len() > DAYS {
-                    lows.pop_front();
+                if let Some(lows) = self.lows.get_mut(open) {
+                    lows.push_back(low);
+                    if lows.len() > DAYS {
+                        lows.pop_front();
+                    }
                 }
                 Some((slot, value))
             }

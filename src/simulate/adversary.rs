@@ -66,7 +66,8 @@ impl Adversary {
                 Mood::Late,
                 Mood::Silent,
             ];
-            self.mood = MOODS[self.rng.random_range(0..MOODS.len())];
+            let drawn = self.rng.random_range(0..MOODS.len());
+            self.mood = MOODS.get(drawn).copied().unwrap_or(Mood::Random);
         }
         let said = self.said(minute, capacity);
         self.before = said.unwrap_or(0);
@@ -94,7 +95,8 @@ impl Adversary {
             Mood::Oscillating => Some(if minute.is_multiple_of(2) { 0 } else { Replicas::MAX }),
             Mood::NotANumber => {
                 const VALUES: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1.0];
-                let value = VALUES[self.rng.random_range(0..VALUES.len())];
+                let drawn = self.rng.random_range(0..VALUES.len());
+                let value = VALUES.get(drawn).copied().unwrap_or(f64::NAN);
                 let forecast = WindowForecast { horizon: 3, values: [value; LEVELS.len()] };
                 demand(&forecast, capacity).replicas.last().copied()
             }

@@ -64,13 +64,25 @@ impl Contestant {
     pub const ALL: [Contestant; 4] =
         [Contestant::Forescale, Contestant::HpaAlone, Contestant::HpaSameTarget, Contestant::Oracle];
 
-    /// Position in [`Contestant::ALL`] and in [`Frame::rows`].
-    pub fn index(self) -> usize {
+    /// Its own among one for each contestant, in the order of [`Contestant::ALL`].
+    pub fn of<T>(self, all: &[T; Contestant::ALL.len()]) -> &T {
+        let [forescale, hpa_alone, hpa_same_target, oracle] = all;
         match self {
-            Contestant::Forescale => 0,
-            Contestant::HpaAlone => 1,
-            Contestant::HpaSameTarget => 2,
-            Contestant::Oracle => 3,
+            Contestant::Forescale => forescale,
+            Contestant::HpaAlone => hpa_alone,
+            Contestant::HpaSameTarget => hpa_same_target,
+            Contestant::Oracle => oracle,
+        }
+    }
+
+    /// The same, to be changed.
+    fn of_mut<T>(self, all: &mut [T; Contestant::ALL.len()]) -> &mut T {
+        let [forescale, hpa_alone, hpa_same_target, oracle] = all;
+        match self {
+            Contestant::Forescale => forescale,
+            Contestant::HpaAlone => hpa_alone,
+            Contestant::HpaSameTarget => hpa_same_target,
+            Contestant::Oracle => oracle,
         }
     }
 
@@ -127,7 +139,7 @@ pub struct Frame {
 impl Frame {
     /// The state of a contestant's cluster at the end of the step.
     pub fn last(&self, contestant: Contestant) -> Option<&Row> {
-        self.rows[contestant.index()].last()
+        contestant.of(&self.rows).last()
     }
 
     /// What bound Forescale's plan.
@@ -195,8 +207,8 @@ impl Comparison {
             unserved_budget: scenario.unserved_budget,
             time_zone: scenario.time_zone.clone(),
         };
-        let operator = Operator::learn(&history, &clusters[Contestant::Forescale.index()], &opt_in);
-        let oracle = Oracle::new(&trace, &clusters[Contestant::Oracle.index()]);
+        let operator = Operator::learn(&history, Contestant::Forescale.of(&clusters), &opt_in);
+        let oracle = Oracle::new(&trace, Contestant::Oracle.of(&clusters));
         let mut comparison = Comparison { scenario, trace, next, clusters, operator, oracle, load };
         comparison.foresee();
         Ok(comparison)
@@ -241,24 +253,24 @@ impl Comparison {
         }
         let turn = self.turn(at, sample);
         self.foresee();
-        let floor = self.clusters[Contestant::Forescale.index()].hpa.bounds().0;
+        let floor = Contestant::Forescale.of(&self.clusters).hpa.bounds().0;
         Some(Frame { at, load, rows, turn, floor })
     }
 
     fn turn(&mut self, at: Time, sample: Sample) -> Turn {
         let source = if sample.measured().is_some() { SourceState::Fresh } else { SourceState::Stale };
-        self.operator.turn(at, vec![sample], source, &mut self.clusters[Contestant::Forescale.index()])
+        self.operator.turn(at, vec![sample], source, Contestant::Forescale.of_mut(&mut self.clusters))
     }
 
     fn foresee(&mut self) {
         let replicas = self.oracle.replicas(self.now());
-        self.clusters[Contestant::Oracle.index()].deployment.scale(replicas);
+        Contestant::Oracle.of_mut(&mut self.clusters).deployment.scale(replicas);
     }
 
     /// All clusters' sums so far, in the order of [`Contestant::ALL`].
     pub fn worlds(&self) -> Vec<WorldView> {
         let view = |contestant: Contestant| {
-            let books = *self.clusters[contestant.index()].books();
+            let books = *contestant.of(&self.clusters).books();
             WorldView {
                 contestant,
                 name: contestant.name(&self.scenario),
@@ -328,7 +340,7 @@ mod tests {
         let mut c = Comparison::new(scenario(), trace(), 3).unwrap();
         let mut rows = Vec::new();
         while let Some(mut frame) = c.advance() {
-            rows.append(&mut frame.rows[Contestant::HpaAlone.index()]);
+            rows.append(&mut Contestant::HpaAlone.of_mut(&mut frame.rows));
         }
         // 100 / (0.7 x 10) = 14.3: 15 pods; at 300 the first sync sees 20 a pod: 43 wanted, 30 allowed at once
         let jump = rows.iter().position(|r| r.load == 300.0).unwrap();

@@ -123,7 +123,7 @@ pub fn draw(rng: &mut Rng, kinds: &[Fault], minutes: u64) -> Vec<Episode> {
         if at >= minutes as f64 {
             break;
         }
-        let fault = kinds[rng.random_range(0..kinds.len())];
+        let Some(fault) = kinds.get(rng.random_range(0..kinds.len())).copied() else { break };
         let minutes = LONGEST.powf(rng.random::<f64>()) as u64;
         episodes.push(Episode { fault, from: at as u64, minutes: minutes.max(1), degree: rng.random() });
     }

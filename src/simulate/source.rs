@@ -67,7 +67,7 @@ impl Source {
         } else if let Some(e) = on(Fault::NotANumber) {
             const VALUES: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e30];
             told.informed = false;
-            Sample::Valid(VALUES[(e.degree * VALUES.len() as f64) as usize])
+            Sample::Valid(VALUES.get((e.degree * VALUES.len() as f64) as usize).copied().unwrap_or(f64::NAN))
         } else if is(Fault::Frozen) {
             Sample::Valid(self.last_value)
         } else if is(Fault::Doubled) {

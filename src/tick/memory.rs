@@ -1,7 +1,7 @@
 //! What a workload's ticks remember.
 
 use crate::demand::{Demand, demand};
-use crate::forecast::{Done, Fitted, Homework, LEVELS, QuantileForecast, Task, Trust, fit};
+use crate::forecast::{Done, Fitted, Homework, QuantileForecast, Task, Trust, fit};
 use crate::plan::{
     PlanMemory, PlanTask, Planner, Proposal, Standing, believed, creation, looked_at, ramp, usual_high, usual_low,
 };
@@ -151,7 +151,7 @@ impl MetricMemory {
         let demand = window.map(|w| demand(w, capacity));
         self.surge.advance(at, sample, capacity, self.lead);
         let proposal = self.planner.advance(at, sample, window, capacity);
-        let upper = window.map_or(f64::INFINITY, |w| w.values[LEVELS.len() - 1]);
+        let upper = window.map_or(f64::INFINITY, |w| w.highest());
         self.surge.expect(upper, proposal.replicas, self.lead);
         self.latest = Some(Latest { forecast, demand, proposal });
     }

@@ -10,6 +10,7 @@ use forescale::units::{Step, Time};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const STEP: i64 = 10;
@@ -74,18 +75,24 @@ fn start(web_config: Option<(&Path, &str)>) -> Option<Real> {
     text.push_str("# EOF\n");
     std::fs::write(dir.path().join("trace"), text).unwrap();
     std::fs::write(&config, "global: {}\n").unwrap();
+    // one block at a time, and few of them: each sets 512 MB aside while it is made
+    static FILLING: Mutex<()> = Mutex::new(());
+    let filling = FILLING.lock().unwrap_or_else(PoisonError::into_inner);
     let made = Command::new("promtool")
-        .args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"])
+        .args(["tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "--quiet"])
         .args([dir.path().join("trace"), data.clone()])
         .output()
         .unwrap();
     assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
+    drop(filling);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new("prometheus");
     command
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.tsdb.path={}", data.display()))
         .arg("--storage.tsdb.retention.time=60d")
+        .arg("--storage.tsdb.max-block-chunk-segment-size=16MB")
+        .arg("--storage.tsdb.wal-segment-size=16MB")
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(dir.path().join("log")).unwrap());

@@ -76,14 +76,19 @@ pub struct BufferView {
 impl BufferView {
     /// From the object.
     pub fn of(object: &Value) -> Option<BufferView> {
-        let created = Time::parse(object["metadata"]["creationTimestamp"].as_str()?).ok()?;
-        let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let created = Time::parse(object.pointer("/metadata/creationTimestamp")?.as_str()?).ok()?;
+        let conditions =
+            object.pointer("/status/conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let condition = |kind: &str| conditions.iter().find(|c| c["type"] == kind);
         let provisioning = condition("Provisioning");
         let ready = condition("ReadyForProvisioning").filter(|c| c["status"] == "False");
         Some(BufferView {
             created,
-            replicas: object["spec"]["replicas"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            replicas: object
+                .pointer("/spec/replicas")
+                .and_then(Value::as_u64)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(0),
             heard: provisioning.is_some() || condition("ReadyForProvisioning").is_some(),
             empty: provisioning.is_some_and(|c| c["reason"] == "BufferEmpty"),
             bought: provisioning.is_some_and(|c| c["status"] == "True"),

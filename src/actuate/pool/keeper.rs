@@ -167,7 +167,8 @@ impl Keeper {
             match &backend {
                 Some(Backend::Placeholders) => {
                     kept.writes += self.placeholders(now, standing, set, placeholders.get(&set.name), fence).await?;
-                    let ready = placeholders.get(&set.name).and_then(|o| o.data["status"]["readyReplicas"].as_u64());
+                    let ready =
+                        placeholders.get(&set.name).and_then(|o| o.data.pointer("/status/readyReplicas")?.as_u64());
                     kept.ready += ready.and_then(|n| u32::try_from(n).ok()).unwrap_or(0).min(set.slots);
                 }
                 Some(Backend::CapacityBuffer(version)) => {
@@ -190,7 +191,8 @@ impl Keeper {
         for (name, view) in &views {
             if !wanted.contains(name) || !matches!(backend, Some(Backend::CapacityBuffer(_))) {
                 fence().map_err(WriteError::Fenced)?;
-                let (writes, gone) = self.leave(now, standing, served, &buffers[*name], view).await?;
+                let Some(buffer) = buffers.get(*name) else { continue };
+                let (writes, gone) = self.leave(now, standing, served, buffer, view).await?;
                 kept.writes += writes;
                 kept.left += usize::from(!gone);
             }
@@ -220,7 +222,7 @@ impl Keeper {
     }
 
     async fn apply(&self, namespace: Option<&str>, kind: &ApiResource, object: &Value) -> Result<(), WriteError> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let place = namespace.map_or(name.to_owned(), |n| format!("{n}/{name}"));
         let api: Api<DynamicObject> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
@@ -242,7 +244,7 @@ impl Keeper {
     fn ledger(now: Time, standing: &Standing, set: &SlotSet, there: Option<&DynamicObject>) -> Option<PoolLedger> {
         let digest = set.digest();
         let known = there.and_then(|o| PoolLedger::parse(o.annotations().get(POOL_LEDGER)?));
-        let slots = there.and_then(|o| o.data["spec"]["replicas"].as_u64());
+        let slots = there.and_then(|o| o.data.pointer("/spec/replicas")?.as_u64());
         let same = known.as_ref().is_some_and(|l| {
             l.digest == digest && l.emptied.is_none() && slots == Some(u64::from(set.slots)) && l.slots == set.slots
         });
@@ -334,7 +336,7 @@ impl Keeper {
         let pending = ListParams::default().fields("status.phase=Pending,spec.nodeName=").limit(PENDING_MAX);
         let listed = ask(call, all.list(&pending)).await?;
         let nominated = |o: &&DynamicObject| {
-            let node = o.data["status"]["nominatedNodeName"].as_str();
+            let node = o.data.pointer("/status/nominatedNodeName").and_then(Value::as_str);
             node.is_some_and(|n| !n.is_empty()) && !o.labels().contains_key(SLOT_LABEL)
         };
         let seen: BTreeSet<String> = listed.items.iter().filter(nominated).filter_map(|o| o.uid()).collect();

@@ -55,17 +55,25 @@ pub fn name(pool: &str, shape: &PodShape, zone: Option<&str>, gang: Option<u32>)
     format!("forescale-{pool}-{}{zone}{gang}", shape.key())
 }
 
+/// The object with one field more.
+fn with(mut object: Value, field: &str, value: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    object
+}
+
 impl SlotSet {
     fn labels(&self) -> Value {
         json!({ MANAGED_LABEL.0: MANAGED_LABEL.1, POOL_LABEL: self.pool, SLOT_LABEL: self.name })
     }
 
     fn metadata(&self, ledger: Option<&PoolLedger>) -> Value {
-        let mut metadata = json!({ "name": self.name, "namespace": self.namespace, "labels": self.labels() });
-        if let Some(ledger) = ledger {
-            metadata["annotations"] = json!({ POOL_LEDGER: ledger.to_text() });
+        let metadata = json!({ "name": self.name, "namespace": self.namespace, "labels": self.labels() });
+        match ledger {
+            Some(ledger) => with(metadata, "annotations", json!({ POOL_LEDGER: ledger.to_text() })),
+            None => metadata,
         }
-        metadata
     }
 
     /// The pod of a slot. Own labels alone, or Services, PodDisruptionBudgets and ReplicaSets of the application would
@@ -92,26 +100,22 @@ impl SlotSet {
                     json!({ "topologyKey": key, "labelSelector": own }),
                 ]
             });
-            affinity["podAntiAffinity"] =
-                json!({ "requiredDuringSchedulingIgnoredDuringExecution": apart.collect::<Vec<_>>() });
+            let apart = json!({ "requiredDuringSchedulingIgnoredDuringExecution": apart.collect::<Vec<_>>() });
+            affinity = with(affinity, "podAntiAffinity", apart);
         }
         if let Some(key) = &self.together {
-            affinity["podAffinity"] = json!({
+            let together = json!({
                 "requiredDuringSchedulingIgnoredDuringExecution": [{ "topologyKey": key, "labelSelector": own }]
             });
+            affinity = with(affinity, "podAffinity", together);
         }
         if affinity.as_object().is_some_and(|a| !a.is_empty()) {
             spec.insert("affinity".into(), affinity);
         }
         // slots of one zone have nothing to spread over zones
-        let spread = self.shape.spread.iter().filter(|c| self.zone.is_none() || c["topologyKey"] != ZONE_LABEL);
-        let spread: Vec<Value> = spread
-            .map(|constraint| {
-                let mut constraint = constraint.clone();
-                constraint["labelSelector"] = own.clone();
-                constraint
-            })
-            .collect();
+        let zonal = |constraint: &Value| constraint.get("topologyKey").is_some_and(|key| key == ZONE_LABEL);
+        let spread = self.shape.spread.iter().filter(|c| self.zone.is_none() || !zonal(c));
+        let spread: Vec<Value> = spread.map(|c| with(c.clone(), "labelSelector", own.clone())).collect();
         if !spread.is_empty() {
             spec.insert("topologySpreadConstraints".into(), json!(spread));
         }
@@ -119,20 +123,21 @@ impl SlotSet {
         // extended resources have to be limited to what is requested
         let limits: Map<String, Value> =
             requests.iter().filter(|(r, _)| r.contains('/')).map(|(r, q)| (r.clone(), q.clone())).collect();
+        let mut resources = json!({ "requests": requests });
+        if !limits.is_empty() {
+            resources = with(resources, "limits", Value::Object(limits));
+        }
         let mut container = json!({
             "name": "slot",
             "image": self.image,
-            "resources": { "requests": requests },
+            "resources": resources,
             "securityContext": {
                 "allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": 65535,
                 "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
             },
         });
-        if !limits.is_empty() {
-            container["resources"]["limits"] = Value::Object(limits);
-        }
         if self.prepull {
-            container["command"] = json!(["sleep", "infinity"]);
+            container = with(container, "command", json!(["sleep", "infinity"]));
         }
         spec.insert("containers".into(), json!([container]));
         spec.insert("terminationGracePeriodSeconds".into(), json!(GRACE_SECS));
@@ -150,7 +155,9 @@ impl SlotSet {
     /// The Deployment of placeholders.
     pub fn deployment(&self, ledger: &PoolLedger) -> Value {
         let mut template = self.pod();
-        template["spec"]["priorityClassName"] = json!(PRIORITY_CLASS);
+        if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.insert("priorityClassName".into(), json!(PRIORITY_CLASS));
+        }
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",

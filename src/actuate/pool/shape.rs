@@ -28,17 +28,18 @@ const COPIED: [&str; 4] = ["nodeSelector", "tolerations", "runtimeClassName", "s
 impl PodShape {
     /// From a pod template (`spec.template`), as JSON.
     pub fn of(template: &Value) -> PodShape {
-        let spec = &template["spec"];
+        let spec = template.get("spec").unwrap_or(&Value::Null);
         let mut placement = Map::new();
         for field in COPIED {
-            if !spec[field].is_null() {
-                placement.insert(field.into(), spec[field].clone());
+            if let Some(value) = spec.get(field).filter(|v| !v.is_null()) {
+                placement.insert(field.into(), value.clone());
             }
         }
-        if !spec["affinity"]["nodeAffinity"].is_null() {
-            placement.insert("affinity".into(), json!({ "nodeAffinity": spec["affinity"]["nodeAffinity"] }));
+        if let Some(affinity) = spec.pointer("/affinity/nodeAffinity").filter(|a| !a.is_null()) {
+            placement.insert("affinity".into(), json!({ "nodeAffinity": affinity }));
         }
-        let anti = &spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        let anti = spec.pointer("/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+        let anti = anti.unwrap_or(&Value::Null);
         let apart = list(anti)
             .iter()
             .filter_map(|term| Some((term["topologyKey"].as_str()?.to_owned(), term["labelSelector"].clone())));
@@ -89,8 +90,8 @@ fn list(value: &Value) -> &[Value] {
 fn requests(spec: &Value) -> BTreeMap<String, f64> {
     let of = |container: &Value| -> BTreeMap<String, f64> {
         // a limit without a request is a request
-        let resources = [&container["resources"]["limits"], &container["resources"]["requests"]];
-        let pairs = resources.into_iter().filter_map(Value::as_object).flatten();
+        let resources = ["/resources/limits", "/resources/requests"].map(|part| container.pointer(part));
+        let pairs = resources.into_iter().flatten().filter_map(Value::as_object).flatten();
         let read =
             |amount: &Value| amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
         pairs.filter_map(|(r, amount)| Some((r.clone(), Quantity::parse(&read(amount)?).ok()?.0))).collect()

@@ -66,7 +66,7 @@ impl Terminal {
         let worlds = comparison.worlds();
         let world = |c: Contestant| {
             let ready = frame.last(c).map_or(0, |row| row.ready);
-            let late = worlds.get(c.index()).map_or(0, |w| w.books.late_minutes);
+            let late = worlds.iter().find(|w| w.contestant == c).map_or(0, |w| w.books.late_minutes);
             let text = format!("{ready:>3} ready, {late} min late");
             if ready < needs { self.paint("31", text) } else { text }
         };

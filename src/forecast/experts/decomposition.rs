@@ -90,7 +90,7 @@ impl<T: TrendModel> TrendModel for Recent<T> {
     }
 
     fn fit(&self, y: &[f64]) -> Result<Box<dyn FittedTrendModel + Sync + Send>, Failed> {
-        self.0.fit(&y[y.len().saturating_sub(TREND)..])
+        self.0.fit(y.get(y.len().saturating_sub(TREND)..).unwrap_or(y))
     }
 }
 

@@ -46,8 +46,11 @@ impl Levels {
     pub fn learn(&mut self, z: f32, valid: bool, declared: bool) {
         self.declared = declared;
         if declared {
-            for (level, rate) in [(&mut self.quick, 0), (&mut self.slow, 1), (&mut self.hour, 2), (&mut self.top, 4)] {
-                *level += self.rates[rate] * (z - *level);
+            let [quick, slow, hour, _, top] = self.rates;
+            let levels =
+                [(&mut self.quick, quick), (&mut self.slow, slow), (&mut self.hour, hour), (&mut self.top, top)];
+            for (level, rate) in levels {
+                *level += rate * (z - *level);
             }
         }
         if !valid {

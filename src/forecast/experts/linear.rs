@@ -1,4 +1,5 @@
 //! Weighted least squares on sufficient statistics that forget.
+#![allow(clippy::indexing_slicing, reason = "a triangle of N rows is indexed by rows below N")]
 
 /// Discounted Gram matrix and right-hand side of a linear regression with `N` features.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 //!
 //! No single one is good everywhere; `combine` finds out which to believe, per workload, horizon and quantile. An expert
 //! that has nothing to say answers NaN and sleeps; one that errs is benched by the caller.
+#![allow(clippy::indexing_slicing, reason = "points have one place for each expert")]
 
 mod decomposition;
 mod holt_winters;

@@ -1,6 +1,7 @@
 //! Direct ridge regression: one model a horizon, from lags, seasonal lags, profile, other experts and the calendar to the
 //! largest load of the window. Closed form (Hoerl and Kennard, Technometrics 1970) on discounted sufficient statistics;
 //! linear models fitted in closed form match or beat the trained deep ones (Toner and Darlow, ICML 2024).
+#![allow(clippy::indexing_slicing, reason = "points have one place for each expert, features a fixed length")]
 
 use super::linear::Gram;
 use super::{Ahead, Expert, Levels, Now, Points};

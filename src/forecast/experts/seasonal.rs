@@ -2,6 +2,7 @@
 //!
 //! Seasonal naive: Hyndman and Athanasopoulos, "Forecasting: principles and practice", 3rd ed., 5.2. Profile: weighted median
 //! of the same local slot, newer days and days of the same type weighing more; the strongest cheap rule of our own tests.
+#![allow(clippy::indexing_slicing, reason = "at most one value a day of the profile")]
 
 use super::{Ahead, PROFILE_DAYS};
 use crate::forecast::past::Past;

@@ -4,6 +4,10 @@
 //! The histogram of idle times is that of Shahrad et al., "Serverless in the wild" (USENIX ATC 2020); a mean demand rate
 //! (Croston) is the wrong target for a quantile. Gives its own quantiles and needs no residuals; sleeps unless at least
 //! three in ten minutes of the last days were idle.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "buckets and bins are clamped to their fixed lengths, a ring is indexed modulo its own"
+)]
 
 use crate::forecast::LEVELS;
 

@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Pair {
 /// Reads the body of an answer with status 200.
 pub(super) fn parse(body: &[u8]) -> Result<Matrix, Unusable> {
     const JSON: &str = "an answer of the Prometheus HTTP API in JSON";
-    let start = body.iter().position(|b| !b.is_ascii_whitespace()).map(|i| &body[i..]).unwrap_or_default();
+    let start = body.trim_ascii_start();
     match start.first() {
         None => return Err(Unusable::Malformed(JSON, "an empty answer".into())),
         Some(b'<') => return Err(Unusable::Malformed(JSON, format!("HTML: {}", beginning(start)))),
@@ -140,7 +140,7 @@ fn found(row: Row) -> Found {
 fn beginning(text: &[u8]) -> String {
     /// Bytes of a foreign answer that an error repeats at most.
     const ECHO: usize = 80;
-    crate::error::shorten(&String::from_utf8_lossy(&text[..text.len().min(ECHO)]))
+    crate::error::shorten(&String::from_utf8_lossy(text.get(..ECHO).unwrap_or(text)))
 }
 
 /// The error of an answer with another status than 200, if it is one of the API's own: type and text.

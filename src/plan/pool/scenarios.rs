@@ -59,16 +59,17 @@ impl Scenarios {
     pub fn record(&mut self, at: Time, residuals: &[f32]) {
         let row = self.recorded % KEPT;
         let stamp = (at.secs(), self.local(at));
-        if row < self.rows.len() {
-            self.rows[row] = stamp;
-        } else {
-            self.rows.push(stamp);
+        match self.rows.get_mut(row) {
+            Some(kept) => *kept = stamp,
+            None => self.rows.push(stamp),
         }
         while self.columns.len() < residuals.len() {
             self.columns.push(vec![f32::NAN; KEPT]);
         }
         for (k, column) in self.columns.iter_mut().enumerate() {
-            column[row] = residuals.get(k).copied().unwrap_or(f32::NAN);
+            if let Some(kept) = column.get_mut(row) {
+                *kept = residuals.get(k).copied().unwrap_or(f32::NAN);
+            }
         }
         self.recorded += 1;
     }

@@ -147,10 +147,11 @@ impl<K: Ord + Clone> PoolSizer<K> {
         let mut past =
             Past { at, need: blank.clone(), pods: blank.clone(), expected: blank, slots: self.held.slots, own: true };
         for (name, member) in members {
-            if let Some(k) = self.columns.get(name) {
-                past.need[*k] = member.need;
-                past.pods[*k] = member.pods;
-                past.expected[*k] = member.expected;
+            let Some(k) = self.columns.get(name).copied() else { continue };
+            for (column, value) in
+                [(&mut past.need, member.need), (&mut past.pods, member.pods), (&mut past.expected, member.expected)]
+            {
+                column.iter_mut().skip(k).take(1).for_each(|kept| *kept = value);
             }
         }
         past
@@ -193,8 +194,8 @@ impl<K: Ord + Clone> PoolSizer<K> {
             return;
         }
         let Some(from) = self.lead_ago(now.at) else { return };
-        let origin = &self.past[from].expected;
-        let expected = origin.iter().copied().chain(std::iter::repeat(f32::NAN));
+        let Some(origin) = self.past.get(from) else { return };
+        let expected = origin.expected.iter().copied().chain(std::iter::repeat(f32::NAN));
         let residuals: Vec<f32> = now.need.iter().zip(expected).map(|(need, expected)| need - expected).collect();
         self.scenarios.record(now.at, &residuals);
         self.recorded = Some(now.at);

@@ -1,4 +1,5 @@
 //! The candidates: simple policies, each a rule from signals to replicas.
+#![allow(clippy::indexing_slicing, reason = "signals have one place for each signal")]
 
 use super::signals::{SIGNALS, Signal};
 use std::fmt;

@@ -1,4 +1,5 @@
 //! Looks at single steps from now to the lead, where other signals take the largest of a whole window.
+#![allow(clippy::indexing_slicing, reason = "rings are indexed modulo their lengths")]
 
 use super::signals::DAYS;
 use crate::units::Step;

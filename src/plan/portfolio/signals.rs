@@ -1,4 +1,8 @@
 //! What candidates look at: a few numbers a step, each a load to be ready for one lead from now.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "rings are indexed modulo their lengths, signals have one place for each signal"
+)]
 
 use super::exact::Exact;
 use crate::forecast::{LEVELS, WindowForecast};

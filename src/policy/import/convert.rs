@@ -51,7 +51,7 @@ fn hits(group: &Group, job: &Job, from: i64) -> Result<Hits, Problem> {
             kept.push(hit)
         }
         if kept.len() + left_out.len() > HITS_A_DAY * DAYS
-            || kept.len() > HITS_A_DAY && kept[kept.len() - 1] - kept[kept.len() - 1 - HITS_A_DAY] < DAY
+            || kept.iter().rev().nth(HITS_A_DAY).zip(kept.last()).is_some_and(|(first, last)| last - first < DAY)
         {
             let expected = format!("jobs that hit at most {HITS_A_DAY} times a day");
             return Err(Problem::new(&group.from, expected, job.cron.to_string()).help("write the window by hand"));
@@ -67,7 +67,8 @@ fn one(group: &Group, job: &Job, hits: &Hits, ends: &[i64], windows: &mut Vec<Wi
     let mut endless = false;
     for hit in &hits.kept {
         let end = ends.get(ends.partition_point(|end| end <= hit)).copied();
-        endless |= end.is_none_or(|end| end - hit > DURATION_MAX.as_secs() as i64) && *hit < hits.kept[0] + 7 * DAY;
+        endless |= end.is_none_or(|end| end - hit > DURATION_MAX.as_secs() as i64)
+            && hits.kept.first().is_some_and(|first| *hit < first + 7 * DAY);
         // at the end of the look-ahead the end isn't known
         let Some(end) = end.or((ends.is_empty()).then_some(hit + DURATION_MAX.as_secs() as i64)) else { continue };
         *lengths.entry(weekday(*hit)).or_default().entry(end - hit).or_default() += 1;

@@ -262,7 +262,7 @@ struct Scale<'w> {
 impl<'w> Scale<'w> {
     fn of(words: &[&'w str]) -> Option<Scale<'w>> {
         let kubectl = words.iter().position(|w| w.rsplit('/').next() == Some("kubectl"))?;
-        let words = &words[kubectl + 1..];
+        let words = words.get(kubectl + 1..)?;
         let scale = words.iter().position(|w| *w == "scale")?;
         let value = |names: &[&str]| {
             words.iter().enumerate().find_map(|(i, word)| {
@@ -271,12 +271,10 @@ impl<'w> Scale<'w> {
             })
         };
         let replicas = value(&["--replicas"])?.parse().ok().filter(|n| *n <= MAX_REPLICAS)?;
-        let (kind, name) = words[scale + 1..].iter().enumerate().find_map(|(i, word)| {
-            let rest = &words[scale + 1..];
-            match word.split_once('/') {
-                Some((kind, name)) => Some((kind_of(kind)?, name)),
-                None => Some((kind_of(word)?, *rest.get(i + 1)?)),
-            }
+        let rest = words.get(scale + 1..)?;
+        let (kind, name) = rest.iter().enumerate().find_map(|(i, word)| match word.split_once('/') {
+            Some((kind, name)) => Some((kind_of(kind)?, name)),
+            None => Some((kind_of(word)?, *rest.get(i + 1)?)),
         })?;
         Some(Scale { kind, name, namespace: value(&["-n", "--namespace"]), replicas })
     }
