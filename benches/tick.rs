@@ -1,13 +1,14 @@
 //! What a decision costs: `cargo bench --no-default-features --bench tick`. Figures: `docs/performance.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forescale::backtest::{self, Setting};
 use forescale::plan::{Observation, PlanTask, Portfolio, SourceState};
 use forescale::policy::{LoadMetric, Mode, Policy};
 use forescale::series::{Sample, Series};
 use forescale::tick::{Inputs, Memory, MetricInputs, MetricMemory, tick};
 use forescale::units::{LeadTime, Step, Time};
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -46,10 +47,16 @@ fn policy() -> Policy {
 fn one_tick(c: &mut Criterion) {
     let policy = policy();
     let minutes = 8 * 1440;
-    let mut memory = Memory::new(vec![MetricMemory::learn(&history(minutes), &policy, 12.0)]);
+    let memory = RefCell::new(Memory::new(vec![MetricMemory::learn(&history(minutes), &policy, 12.0)]));
     let mut minute = minutes;
     c.bench_function("tick: one step of one workload", |b| {
-        b.iter(|| {
+        let next = || {
+            // fits are made between ticks, as the daemon makes them
+            for metric in &mut memory.borrow_mut().metrics {
+                if let Some(homework) = metric.homework() {
+                    metric.hand_in(homework.work());
+                }
+            }
             let now = Time::from_secs(60 * minute as i64);
             let inputs = Inputs {
                 metrics: vec![MetricInputs {
@@ -70,8 +77,10 @@ fn one_tick(c: &mut Criterion) {
                 },
             };
             minute += 1;
-            black_box(tick(now, &policy, &inputs, &mut memory).plan.replicas)
-        });
+            (now, inputs)
+        };
+        let one = |(now, inputs)| tick(now, &policy, &inputs, &mut memory.borrow_mut());
+        b.iter_batched(next, one, BatchSize::PerIteration);
     });
 }
 

@@ -22,7 +22,8 @@ const POOL: f32 = 0.5;
 pub struct Mixture {
     members: usize,
     levels: Vec<Boa>,
-    pool: [[f32; Q]; Q],
+    /// Of each level, the share that its own evidence has.
+    shares: [f32; Q],
     keep: f32,
 }
 
@@ -50,13 +51,9 @@ impl Mixture {
             logs: zero,
             weights: vec![1.0 / members.max(1) as f32; members],
         };
-        let mut pool = [[0.0; Q]; Q];
-        for (l, row) in pool.iter_mut().enumerate() {
-            row.iter_mut().enumerate().for_each(|(j, p)| *p = POOL.powi(i32::try_from(l.abs_diff(j)).unwrap_or(99)));
-            let mass: f32 = row.iter().sum();
-            row.iter_mut().for_each(|p| *p /= mass);
-        }
-        Mixture { members, levels: vec![boa; Q], pool, keep: 0.5f64.powf(1.0 / half_life.max(1.0)) as f32 }
+        let mass = |l: usize| (0..Q).map(|j| POOL.powi(i32::try_from(l.abs_diff(j)).unwrap_or(99))).sum::<f32>();
+        let shares = std::array::from_fn(|l| 1.0 / mass(l));
+        Mixture { members, levels: vec![boa; Q], shares, keep: 0.5f64.powf(1.0 / half_life.max(1.0)) as f32 }
     }
 
     /// The weights at one level: not negative, of sum 1.
@@ -100,17 +97,32 @@ impl Mixture {
     /// Sets the weights from the evidence at all levels: geometric mean of own and neighbours' weights, then fixed share.
     pub fn weigh(&mut self) {
         let even = SHARE / self.members as f32;
-        for l in 0..Q {
-            let mut weights = std::mem::take(&mut self.levels[l].weights);
-            weights.fill(0.0);
-            for (share, boa) in self.pool[l].iter().zip(&self.levels) {
-                weights.iter_mut().zip(&boa.logs).for_each(|(w, log)| *w += share * log);
-            }
+        self.pool_logs();
+        for boa in &mut self.levels {
+            let weights = &mut boa.weights;
             let best = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             weights.iter_mut().for_each(|w| *w = flat::exp(*w - best));
             let total: f32 = weights.iter().sum();
             weights.iter_mut().for_each(|w| *w = *w / total * (1.0 - SHARE) + even);
-            self.levels[l].weights = weights;
+        }
+    }
+
+    /// Puts the pooled evidence of each level where its weights will be: shares that fall by [`POOL`] from level to level
+    /// are one sweep up and one down.
+    fn pool_logs(&mut self) {
+        let mut carried = vec![0.0f32; self.members];
+        for boa in &mut self.levels {
+            for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(&boa.logs) {
+                *carry = POOL * *carry + log;
+                *pooled = *carry;
+            }
+        }
+        carried.fill(0.0);
+        for (boa, share) in self.levels.iter_mut().zip(self.shares).rev() {
+            for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(&boa.logs) {
+                *pooled = (*pooled + *carry) * share;
+                *carry = POOL * (*carry + log);
+            }
         }
     }
 }

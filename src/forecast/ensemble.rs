@@ -214,7 +214,7 @@ impl Window {
         self.ridge.kept()
     }
 
-    /// From now on the screened ridge takes these features.
+    /// From its next refit on ridge takes these features.
     pub fn keep(&mut self, kept: Option<[bool; FEATURES]>) {
         self.ridge.keep(kept);
     }
@@ -274,7 +274,6 @@ impl Window {
         const ABSURD: f32 = 3.0;
         let mut points = draft.points;
         points[Expert::Ridge as usize] = self.ridge.point(&draft.features, draft.base);
-        points[Expert::ScreenedRidge as usize] = self.ridge.screened(&draft.features, draft.base);
         points[Expert::QuickRidge as usize] = self.quick_ridge.point(&draft.features, draft.base);
         for (p, until) in points.iter_mut().zip(&mut self.benched_until) {
             if p.is_infinite() || (p.abs() > most.abs() + ABSURD && *p > most + ABSURD) {

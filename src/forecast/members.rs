@@ -29,8 +29,7 @@ pub enum Spread {
 }
 
 /// All members. Every expert has a local spread; the steadier ones are also offered with others, since the right spread is as
-/// hard to know beforehand as the right point. The screened ridge is tried and not mixed: it is so like ridge that, measured,
-/// the two take the weight of others where the tail is rare (loss at 0.99 an hour ahead +0.9 %, one trace +26 %).
+/// hard to know beforehand as the right point.
 pub const MEMBERS: [Member; 36] = {
     use Expert::*;
     use Spread::*;

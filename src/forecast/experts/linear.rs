@@ -36,13 +36,8 @@ impl<const N: usize> Gram<N> {
         }
     }
 
-    /// Minimises the discounted squared error + `ridge` newest-row weights x squared coefficients. None if the matrix is
-    /// not positive definite.
-    pub fn solve(&self, ridge: f64) -> Option<[f32; N]> {
-        self.solve_kept(ridge, &[true; N])
-    }
-
-    /// The same with the features that are kept only; the others' coefficients are 0.
+    /// Minimises the discounted squared error + `ridge` newest-row weights x squared coefficients, with the features that
+    /// are kept only; the others' coefficients are 0. None if the matrix is not positive definite.
     pub fn solve_kept(&self, ridge: f64, kept: &[bool; N]) -> Option<[f32; N]> {
         let (l, mut x) = self.cholesky(ridge * self.weight, kept)?;
         for i in (0..N).rev() {
@@ -130,7 +125,7 @@ mod tests {
         for (x, y) in [([1.0, 2.0], 3.0), ([2.0, 1.0], 3.0), ([1.0, 0.0], 2.0)] {
             gram.add(&x, y);
         }
-        let b = gram.solve(1.0).unwrap();
+        let b = gram.solve_kept(1.0, &[true; 2]).unwrap();
         assert!((b[0] - 30.0 / 26.0).abs() < 1e-6 && (b[1] - 19.0 / 26.0).abs() < 1e-6, "{b:?}");
     }
 
@@ -142,7 +137,7 @@ mod tests {
             two.add(&[a, b], 2.0 * a - b);
             one.add(&[a], 2.0 * a - b);
         }
-        let (kept, alone) = (two.solve_kept(0.5, &[true, false]).unwrap(), one.solve(0.5).unwrap());
+        let (kept, alone) = (two.solve_kept(0.5, &[true, false]).unwrap(), one.solve_kept(0.5, &[true]).unwrap());
         assert!((kept[0] - alone[0]).abs() < 1e-6 && kept[1] == 0.0, "{kept:?} {alone:?}");
         let (factor, _) = two.factor(0.0).unwrap();
         assert!((factor(1, 0) * factor(0, 0) - f64::from(two.gram[1])).abs() < 1e-3, "L L' is the Gram matrix");
@@ -154,7 +149,7 @@ mod tests {
         gram.add(&[1.0], 0.0);
         gram.add(&[1.0], 3.0);
         // weights 1 and 1/2: mean 2
-        assert!((gram.solve(0.0).unwrap()[0] - 2.0).abs() < 1e-6);
-        assert_eq!(Gram::<2>::new(1.0).solve(0.0), None);
+        assert!((gram.solve_kept(0.0, &[true]).unwrap()[0] - 2.0).abs() < 1e-6);
+        assert_eq!(Gram::<2>::new(1.0).solve_kept(0.0, &[true; 2]), None);
     }
 }

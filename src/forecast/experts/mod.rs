@@ -59,7 +59,7 @@ pub enum Expert {
     HoltWinters,
     /// Online additive Holt-Winters, quick level.
     QuickHoltWinters,
-    /// Ridge regression, 5 days of memory.
+    /// Ridge regression, 5 days of memory, on the features that an elastic net keeps.
     Ridge,
     /// Ridge regression, 1 day of memory.
     QuickRidge,
@@ -77,8 +77,6 @@ pub enum Expert {
     Unconditional,
     /// MSTL and a damped trend, shifted to the level of now.
     Decomposition,
-    /// Ridge regression on the features that an elastic net keeps. Tried, not mixed.
-    ScreenedRidge,
     /// Intermittent load: whether there is any, and how much.
     TwoPart,
 }
@@ -91,11 +89,11 @@ impl Expert {
 
     /// It repeats what others say with other means: measured, its early mistakes cost more than it gives.
     pub fn joins_late(self) -> bool {
-        matches!(self, Expert::Decomposition | Expert::ScreenedRidge)
+        matches!(self, Expert::Decomposition)
     }
 
     /// All, in the order of their numbers.
-    pub const ALL: [Expert; 23] = [
+    pub const ALL: [Expert; 22] = [
         Expert::Persistence,
         Expert::SlowPersistence,
         Expert::RecentMaximum,
@@ -117,7 +115,6 @@ impl Expert {
         Expert::WeekMaximum,
         Expert::Unconditional,
         Expert::Decomposition,
-        Expert::ScreenedRidge,
         Expert::TwoPart,
     ];
 }

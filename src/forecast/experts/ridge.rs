@@ -16,8 +16,7 @@ pub const FEATURES: usize = 36;
 pub struct Ridge {
     gram: Gram<FEATURES>,
     coefficients: Option<[f32; FEATURES]>,
-    /// Coefficients of the features that were kept last.
-    screened: Option<[f32; FEATURES]>,
+    /// The features that it needs. None: not known yet, so all.
     kept: Option<[bool; FEATURES]>,
     ridge: f64,
     rows: usize,
@@ -27,25 +26,12 @@ pub struct Ridge {
 impl Ridge {
     /// The weight of a row halves in `half_life` rows; refitted every `refit` rows, from the first `refit * 4` on.
     pub fn new(half_life: f64, ridge: f64, refit: usize) -> Self {
-        Ridge {
-            gram: Gram::new(half_life),
-            coefficients: None,
-            screened: None,
-            kept: None,
-            ridge,
-            rows: 0,
-            refit: refit.max(1),
-        }
+        Ridge { gram: Gram::new(half_life), coefficients: None, kept: None, ridge, rows: 0, refit: refit.max(1) }
     }
 
     /// The point: NaN until fitted.
     pub fn point(&self, features: &[f32; FEATURES], base: f32) -> f32 {
-        point(&self.coefficients, features, base)
-    }
-
-    /// The point from the features that were kept last: NaN until screened.
-    pub fn screened(&self, features: &[f32; FEATURES], base: f32) -> f32 {
-        point(&self.screened, features, base)
+        self.coefficients.map_or(f32::NAN, |c| base + c.iter().zip(features).map(|(c, x)| c * x).sum::<f32>())
     }
 
     /// The statistics, to screen features by.
@@ -58,10 +44,9 @@ impl Ridge {
         self.kept.map(|kept| kept.iter().filter(|k| **k).count())
     }
 
-    /// From now on the screened point takes these features.
+    /// From the next refit on it takes these features.
     pub fn keep(&mut self, kept: Option<[bool; FEATURES]>) {
         self.kept = kept;
-        self.screened = kept.and_then(|kept| self.gram.solve_kept(self.ridge, &kept));
     }
 
     /// Learns one elapsed window.
@@ -72,14 +57,9 @@ impl Ridge {
         self.gram.add(features, target);
         self.rows += 1;
         if self.rows.is_multiple_of(self.refit) && self.rows >= 4 * self.refit {
-            self.coefficients = self.gram.solve(self.ridge);
-            self.screened = self.kept.and_then(|kept| self.gram.solve_kept(self.ridge, &kept));
+            self.coefficients = self.gram.solve_kept(self.ridge, &self.kept.unwrap_or([true; FEATURES]));
         }
     }
-}
-
-fn point(coefficients: &Option<[f32; FEATURES]>, features: &[f32; FEATURES], base: f32) -> f32 {
-    coefficients.map_or(f32::NAN, |c| base + c.iter().zip(features).map(|(c, x)| c * x).sum::<f32>())
 }
 
 /// The features of a window, and the level that they and the target are measured from.

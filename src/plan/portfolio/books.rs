@@ -1,6 +1,8 @@
 //! What candidates would have cost and left unserved: sums over past steps, in replicas.
 #![allow(clippy::indexing_slicing, reason = "one entry for each candidate")]
 
+use super::brief::Brief;
+
 /// Sums over some steps, one entry per candidate. All in replicas x steps, so that neither the unit of load nor a
 /// change of capacity matters.
 #[derive(Debug, Clone)]
@@ -52,5 +54,39 @@ impl Books {
     /// Ready replicas of candidate `k` per replica of load.
     pub(super) fn cost(&self, k: usize) -> f32 {
         self.ready[k] / self.load
+    }
+}
+
+/// The books of one hour of the day, which are asked and changed once a day.
+#[derive(Debug, Clone)]
+pub(super) struct HourBooks {
+    /// Load.
+    pub(super) load: f32,
+    /// Ready replicas, and load that met none, of each candidate.
+    sums: Vec<[Brief; 2]>,
+}
+
+impl HourBooks {
+    pub(super) fn new(candidates: usize) -> HourBooks {
+        HourBooks { load: 0.0, sums: vec![[Brief::default(); 2]; candidates] }
+    }
+
+    /// Forgets by the factor `keep`, then adds a block.
+    pub(super) fn absorb(&mut self, block: &Books, keep: f32) {
+        self.load = self.load * keep + block.load;
+        for (sums, new) in self.sums.iter_mut().zip(block.ready.iter().zip(&block.missed)) {
+            let [ready, missed] = sums.map(Brief::get);
+            *sums = [Brief::new(ready * keep + new.0), Brief::new(missed * keep + new.1)];
+        }
+    }
+
+    /// Ready replicas of candidate `k`.
+    pub(super) fn ready(&self, k: usize) -> f32 {
+        self.sums[k][0].get()
+    }
+
+    /// Load that met no ready replica of candidate `k`.
+    pub(super) fn missed(&self, k: usize) -> f32 {
+        self.sums[k][1].get()
     }
 }

@@ -1,6 +1,7 @@
 //! Looks at single steps from now to the lead, where other signals take the largest of a whole window.
 #![allow(clippy::indexing_slicing, reason = "rings are indexed modulo their lengths")]
 
+use super::brief::Brief;
 use super::signals::DAYS;
 use crate::units::Step;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub(super) struct Exact {
     level: usize,
     rate: f32,
     /// A ring.
-    loads: Vec<f32>,
+    loads: Vec<Brief>,
     steps: usize,
     /// What the season and the load itself said at the last `lead` steps, a ring. Zero: nothing.
     said: Vec<[f32; 2]>,
@@ -37,7 +38,7 @@ impl Exact {
             day,
             level,
             rate: 1.0 / step.cover(ERRORS) as f32,
-            loads: vec![0.0; DAYS * day + level + 1],
+            loads: vec![Brief::default(); DAYS * day + level + 1],
             steps: 0,
             said: vec![[0.0; 2]; lead],
             errors: [0.0; 2],
@@ -45,16 +46,16 @@ impl Exact {
         }
     }
 
-    /// Numbers that are kept.
+    /// Bytes of what is kept.
     #[cfg(test)]
-    pub(super) fn floats(&self) -> usize {
-        self.loads.len() + 2 * self.said.len()
+    pub(super) fn bytes(&self) -> usize {
+        2 * self.loads.len() + 8 * self.said.len()
     }
 
     /// The load `ago` steps ago. None where it is not known any more, or not yet.
     fn back(&self, ago: usize) -> Option<f32> {
         let length = self.loads.len();
-        (ago < self.steps.min(length)).then(|| self.loads[(self.steps - 1 - ago) % length])
+        (ago < self.steps.min(length)).then(|| self.loads[(self.steps - 1 - ago) % length].get())
     }
 
     /// Mean load of the `level` steps that ended `ago` steps ago.
@@ -67,7 +68,7 @@ impl Exact {
     /// the mean errors of the season and of the load itself as forecasts one lead ahead.
     pub(super) fn advance(&mut self, load: f32, season: f32) -> [f32; 2] {
         let length = self.loads.len();
-        self.loads[self.steps % length] = load;
+        self.loads[self.steps % length] = Brief::new(load);
         self.steps += 1;
         let slot = self.steps % self.said.len();
         let rate = self.rate.max(1.0 / self.steps as f32);

@@ -11,6 +11,7 @@
 )]
 
 mod books;
+mod brief;
 mod candidates;
 mod exact;
 mod signals;
@@ -21,7 +22,7 @@ pub use signals::Signals;
 use super::PlanTask;
 use crate::forecast::WindowForecast;
 use crate::units::{MAX_REPLICAS, Replicas, Time};
-use books::Books;
+use books::{Books, HourBooks};
 use signals::{SIGNALS, Signal};
 
 /// Candidates that are mixed.
@@ -79,7 +80,7 @@ pub struct Portfolio {
     /// Hours in the fast books, counted like their sums.
     fast_hours: f32,
     slow: Books,
-    hours: Vec<Books>,
+    hours: Vec<HourBooks>,
     own_missed: f32,
     price: f32,
     mixture: Vec<(usize, f32)>,
@@ -107,7 +108,7 @@ impl Portfolio {
             fast: Books::new(n),
             fast_hours: PRIOR_HOURS,
             slow: Books::new(n),
-            hours: vec![Books::new(n); 24],
+            hours: vec![HourBooks::new(n); 24],
             own_missed: 0.0,
             price: PRICE,
             mixture: Vec::with_capacity(BEST),
@@ -238,8 +239,8 @@ impl Portfolio {
         for (offset, weight) in [(23, NEAR_WEIGHT), (0, 1.0), (1, NEAR_WEIGHT)] {
             let books = &self.hours[(hour + offset) % 24];
             load += weight * books.load;
-            ready += weight * books.ready[k];
-            missed += weight * books.missed[k];
+            ready += weight * books.ready(k);
+            missed += weight * books.missed(k);
         }
         let known = LATELY_HOURS * self.fast.load / self.fast_hours;
         (known * lately + ready + price * missed) / (known + load)

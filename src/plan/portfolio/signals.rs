@@ -4,6 +4,7 @@
     reason = "rings are indexed modulo their lengths, signals have one place for each signal"
 )]
 
+use super::brief::Brief;
 use super::exact::Exact;
 use crate::forecast::{LEVELS, WindowForecast};
 use crate::units::Step;
@@ -172,7 +173,7 @@ pub struct Signals {
     day: usize,
     hour: usize,
     /// Largest load of the `window` steps up to each step, a ring.
-    maxima: Vec<f32>,
+    maxima: Vec<Brief>,
     /// Loads of the last `window` steps, a ring.
     loads: Vec<f32>,
     steps: usize,
@@ -198,7 +199,7 @@ impl Signals {
             window,
             day,
             hour: step.cover(Duration::from_secs(3600)),
-            maxima: vec![0.0; DAYS * day + step.cover(Duration::from_secs(3600)) + window],
+            maxima: vec![Brief::default(); DAYS * day + step.cover(Duration::from_secs(3600)) + window],
             loads: vec![0.0; window],
             steps: 0,
             level: 0.0,
@@ -213,10 +214,11 @@ impl Signals {
         }
     }
 
-    /// Numbers that are kept.
+    /// Bytes of what is kept.
     #[cfg(test)]
-    pub(super) fn floats(&self) -> usize {
-        self.maxima.len() + self.loads.len() + self.season.len() + 2 * self.hours.len() + self.exact.floats()
+    pub(super) fn bytes(&self) -> usize {
+        let floats = self.loads.len() + self.season.len() + 2 * self.hours.len();
+        2 * self.maxima.len() + 4 * floats + self.exact.bytes()
     }
 
     /// The largest load of the window that ended `ago` steps ago. Zero where that is not known.
@@ -226,7 +228,7 @@ impl Signals {
             return 0.0;
         }
         let newest = (self.steps - 1) % length;
-        self.maxima[(newest + length - ago) % length]
+        self.maxima[(newest + length - ago) % length].get()
     }
 
     /// The largest load of the last `steps` steps, from whole windows.
@@ -247,7 +249,7 @@ impl Signals {
         self.loads[slot] = load;
         let largest = self.loads.iter().copied().fold(0.0, f32::max);
         let at = self.steps % self.maxima.len();
-        self.maxima[at] = largest;
+        self.maxima[at] = Brief::new(largest);
         self.steps += 1;
         self.top = self.top.max(load);
         self.advance_season(load);
