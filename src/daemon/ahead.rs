@@ -111,6 +111,15 @@ impl Days {
         self.metrics = metrics.map(|(t, of)| (day_ahead(&t.series, &calendar), of.capacity_per_replica)).collect();
     }
 
+    /// Replicas at the top of the day ahead. None: no day is forecast.
+    pub fn peak(&self) -> Option<Replicas> {
+        let slots = |(day, capacity): &(Option<DayAhead>, f64)| {
+            let tops = day.iter().flat_map(|day| &day.slots).map(|slot| replicas_for(slot.at(LEVEL), *capacity));
+            tops.max()
+        };
+        self.metrics.iter().filter_map(slots).max()
+    }
+
     /// Replicas that the forecast asks for in the slot that begins at `from`. None: it says nothing of it.
     fn replicas(&self, from: Time) -> Option<Replicas> {
         let of = |(day, capacity): &(Option<DayAhead>, f64)| {
@@ -189,6 +198,7 @@ mod tests {
         let metrics = [(day_ahead(&days.tops[0].series, &Calendar::new("UTC", QUARTER)), 10.0)];
         let days = Days { metrics: metrics.to_vec(), ..days };
         let at = |i: i64| Time::from_secs(now.secs() + 900 * i);
+        assert!(days.peak().is_some_and(|peak| (38..60).contains(&peak)), "{:?}", days.peak());
         let expected: Vec<Expected> =
             (0..24).map(|i| Expected { from: at(i), replicas: days.replicas(at(i)).unwrap() }).collect();
         let found = ramps(&expected, SLOT);
