@@ -31,6 +31,7 @@ fn policy() -> Policy {
             query: String::new(),
             capacity_per_replica: 12.0,
             tenant: None,
+            learned: None,
         }],
         min_replicas: 1,
         max_replicas: 400,
@@ -41,6 +42,7 @@ fn policy() -> Policy {
         occasions: Vec::new(),
         hold: None,
         pods_per_second: None,
+        slots: None,
     }
 }
 
@@ -64,6 +66,7 @@ fn one_tick(c: &mut Criterion) {
                     source: SourceState::Fresh,
                     capacity_per_replica: 12.0,
                     settling: Duration::ZERO,
+                    reading: None,
                 }],
                 observation: Observation {
                     at: now,

@@ -39,8 +39,6 @@ pub mod simulate;
 
 pub mod backtest;
 
-pub mod train;
-
 pub mod lint;
 
 pub mod report;

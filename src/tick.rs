@@ -11,7 +11,7 @@ pub use memory::{Memory, MetricMemory};
 
 use crate::demand::Demand;
 use crate::forecast::{Abstention, QuantileForecast};
-use crate::plan::{Bounds, Evidence, Observation, Parts, Plan, Reason, SourceState, Standing, creation, decide};
+use crate::plan::{Bounds, Evidence, Gain, Observation, Parts, Plan, Reason, SourceState, Standing, creation, decide};
 use crate::policy::{Policy, schedule};
 use crate::series::Sample;
 use crate::units::{MAX_REPLICAS, Replicas, Time};
@@ -33,6 +33,9 @@ pub struct MetricInputs {
     /// How late the source's samples are by its nature: so much older may the newest be.
     #[serde(default, with = "crate::units::duration", skip_serializing_if = "Duration::is_zero")]
     pub settling: Duration,
+    /// The load of this very moment, read between the steps. It teaches nothing and lowers nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<f64>,
 }
 
 /// All that a tick is given besides policy and memory.
@@ -65,7 +68,7 @@ pub struct Decision {
 /// metrics are ignored.
 pub fn tick(now: Time, policy: &Policy, inputs: &Inputs, memory: &mut Memory) -> Decision {
     for (metric, new) in memory.metrics.iter_mut().zip(&inputs.metrics) {
-        metric.take(new);
+        metric.take(new, inputs.observation.ready);
     }
     let evidence = evidence(now, policy, inputs, memory);
     let ceiling = schedule::ceiling(&policy.schedules, now).unwrap_or(MAX_REPLICAS);
@@ -90,7 +93,8 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
     let worst = metrics.iter().map(|(_, s)| *s).max().unwrap_or(Standing::Fresh);
     let known = || metrics.iter().filter(|(_, s)| *s != Standing::Stale).map(|(m, _)| *m);
     let abstains = metrics.iter().filter_map(|(m, _)| m.forecast().and_then(|f| f.abstains)).next();
-    let reactive = known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max();
+    let read = metrics.iter().zip(&inputs.metrics).filter_map(|((m, _), new)| m.need(new.reading?)).max();
+    let reactive = known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max().max(read);
     let running = inputs.observation.replicas.max(inputs.observation.floor.unwrap_or(0));
     let forecast = metrics.iter().filter_map(|(m, _)| m.ahead(running, policy.pods_per_second)).max();
     let relative = schedule::times(&policy.schedules, now, policy.lead_time.0)
@@ -114,12 +118,20 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
             .collect::<Option<Vec<_>>>()
             .and_then(|l| l.into_iter().max()),
         surge: known().filter_map(MetricMemory::surge).max(),
+        outage: metrics.iter().any(|(m, _)| m.aftermath(now)),
+        gain: gain(metrics.iter().map(|(m, _)| *m)),
         reacting: match abstains {
             None => Reason::Reactive,
             Some(Abstention::ColdStart) => Reason::ColdStart,
             Some(Abstention::LosesToSeasonalNaive | Abstention::LosesToReactive) => Reason::Abstains,
         },
     }
+}
+
+/// Replicas are questioned where the metric with the largest need is.
+fn gain<'a>(metrics: impl Iterator<Item = &'a MetricMemory>) -> Gain {
+    let need = |m: &&MetricMemory| m.latest().map(|l| l.proposal.reactive.max(Some(l.proposal.replicas)));
+    metrics.max_by_key(need).map_or(Gain::Unquestioned, MetricMemory::gain)
 }
 
 /// The floor of the schedules, one lead early and as much earlier as creating the pods takes.

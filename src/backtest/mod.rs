@@ -71,6 +71,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
             query: String::new(),
             capacity_per_replica: capacity,
             tenant: None,
+            learned: None,
         }],
         min_replicas: setting.min_replicas,
         max_replicas: setting.max_replicas,
@@ -81,6 +82,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
         occasions: setting.occasions.clone(),
         hold: None,
         pods_per_second: None,
+        slots: None,
     };
     let nothing = Series::new(history.at(0), step, 1);
     let mut memory = Memory::new(vec![MetricMemory::learn(&nothing, &policy, capacity)]);
@@ -105,6 +107,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 source: SourceState::Fresh,
                 capacity_per_replica: capacity,
                 settling: Duration::ZERO,
+                reading: None,
             }],
             observation: Observation {
                 at: now,

@@ -8,6 +8,7 @@ use crate::daemon::{LeadSource, MetricState, Statez, WorkloadState, reason_name}
 use crate::error::Failure;
 use crate::forecast::{LEVELS, Trust};
 use crate::plan::{Parts, Reason, SourceState};
+use crate::policy::LoadMetric;
 use crate::units::duration;
 
 /// What binds the floor of one workload now, and what would change it.
@@ -56,7 +57,7 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
             Some(SourceState::Stale) => "; no recent sample".into(),
             Some(SourceState::Failing { error }) => format!("; failing: {error}"),
         };
-        let capacity = number(metric.capacity_per_replica);
+        let capacity = capacity(w, metric);
         lines.push(format!("  load: {load}, one replica serves {capacity}; source {}{source}", metric.source));
         lines.push(format!("    query: {}", metric.query));
         let forecast = w.decision.as_ref().and_then(|d| d.forecasts.get(i)?.as_ref());
@@ -82,11 +83,26 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
     let own = w.workload.to_string();
     let guards = statez.guards.iter().filter(|g| g.workloads.contains(&own));
     lines.extend(guards.map(|g| format!("  {}", super::status::guard(g, statez.at))));
-    let pools = statez.pools.iter().filter(|p| p.members.contains(&own));
-    lines.extend(pools.flat_map(super::status::pool).map(|line| format!("  {line}")));
     lines.extend(w.notes.iter().map(|n| format!("  note: {n}")));
     lines.push(format!("  to change it: {}", advice(w)));
     lines
+}
+
+/// What one replica serves, and who says so.
+fn capacity(w: &WorkloadState, metric: &LoadMetric) -> String {
+    let number = number(metric.capacity_per_replica);
+    let Some(state) = w.capacity.as_ref().filter(|_| metric.learned.is_some()) else { return number };
+    let known =
+        state.known.map(|known| format!(" of {} steps, {} at best", known.steps, super::status::number(known.load)));
+    let regressed = state.regression.as_ref().map(|r| {
+        format!("; version {} serves {:.0}% less than the one before", r.version, 100.0 * (1.0 - r.now / r.before))
+    });
+    let regressed = regressed.unwrap_or_default();
+    match state.in_force {
+        Some(_) => format!("{number} (learned{}{regressed})", known.unwrap_or_default()),
+        None if metric.capacity_per_replica > 0.0 => format!("{number} (its target, until more is learned)"),
+        None => "what is still to be learned".into(),
+    }
 }
 
 /// Candidates that are named; the others are summed up.
@@ -185,12 +201,14 @@ fn meaning(reason: Reason) -> String {
         Reason::FallLimited => "on the way down, limited in rate",
         Reason::HoldStale => "held, because there are no fresh samples",
         Reason::HoldRollout => "held, because a rollout is under way",
+        Reason::HoldOutage => "held for an hour after an outage, or a fall that no day had at this time",
         Reason::HoldRestart => "held, because the program has just started",
         Reason::Surge => "the load beats the forecast: full speed, no scale-in",
         Reason::ColdStart => "too little history to look ahead; reacting only",
         Reason::Abstains => "the forecast is not good enough here; reacting only",
         Reason::Blocked => "pods cannot be created, so it rises no further",
         Reason::HoldOperator => "held by an operator",
+        Reason::NoGain => "the load only follows the replicas, so more of them are no help: it rises no further",
     };
     format!("{words} ({})", reason_name(reason))
 }
@@ -205,6 +223,7 @@ fn advice(w: &WorkloadState) -> &'static str {
         (Some(Mode::Observe), ..) => "set mode act in the config and in the annotation forescale.dev/mode",
         (_, _, Some(Reason::MaxReplicas)) => "raise the autoscaler's upper bound",
         (_, _, Some(Reason::Blocked)) => "raise the quota that stops pods",
+        (_, _, Some(Reason::NoGain)) => "give a load that comes from outside: forescale.dev/load-query",
         (_, _, Some(Reason::HoldStale)) => "bring the source back",
         _ => "forescale.dev/unserved-budget (more budget, fewer replicas), forescale.dev/lead-time, or your own bounds",
     }
@@ -213,9 +232,9 @@ fn advice(w: &WorkloadState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::{LeaseState, PoolState};
+    use crate::daemon::LeaseState;
     use crate::plan::Observation;
-    use crate::policy::{LoadMetric, Policy, Workload, WorkloadKind};
+    use crate::policy::{Policy, Workload, WorkloadKind};
     use crate::series::{Sample, Series};
     use crate::tick::{Inputs, Memory, MetricInputs, MetricMemory, tick};
     use crate::units::{LeadTime, Step, Time};
@@ -231,6 +250,7 @@ mod tests {
                 query: "sum(rate(requests_total[1m]))".into(),
                 capacity_per_replica: 100.0,
                 tenant: None,
+                learned: None,
             }],
             min_replicas: 2,
             max_replicas: 50,
@@ -241,6 +261,7 @@ mod tests {
             occasions: Vec::new(),
             hold: None,
             pods_per_second: None,
+            slots: None,
         };
         let observation = Observation {
             at: now,
@@ -258,6 +279,7 @@ mod tests {
                 source: SourceState::Fresh,
                 capacity_per_replica: 100.0,
                 settling: Duration::ZERO,
+                reading: None,
             }],
             observation: observation.clone(),
         };
@@ -288,6 +310,7 @@ mod tests {
                 own_floor: Some(2),
                 stopped: None,
                 lead: Default::default(),
+                capacity: None,
                 outcome: None,
                 write_error: None,
                 metrics: vec![MetricState {
@@ -299,7 +322,6 @@ mod tests {
                     price: Some(2.0),
                     trust: None,
                 }],
-                peak_ahead: None,
                 learning: false,
                 decision: Some(decision),
             }],
@@ -337,19 +359,6 @@ mod tests {
         let said = lines(&statez, &statez.workloads[0]).join("\n");
         assert!(said.contains("source main; failing: http://main: 503"), "{said}");
         assert!(said.contains("the last write failed: patch horizontalpodautoscalers"), "{said}");
-        let members = vec!["shop/web".to_owned()];
-        let lead = Duration::from_secs(90);
-        statez.pools = vec![PoolState {
-            name: "web".into(),
-            slots: 7,
-            ready: 5,
-            expiring: 2,
-            lead,
-            members,
-            ..PoolState::default()
-        }];
-        let said = lines(&statez, &statez.workloads[0]).join("\n");
-        assert!(said.contains("warm pool web: 7 slots (no workload), 2 of them for nodes that expire within a ramp, 5 there, not written, for 1 workloads, node lead 90s"), "{said}");
         statez.workloads[0].policy = None;
         statez.workloads[0].mode = None;
         statez.workloads[0].problems = vec!["forescale.dev/mode: expected observe or act; found Act".into()];

@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn compare(args: &Args) -> Result<(), Failure> {
-    eprintln!("seed {}, one day of a daily load with a peak of 40 replicas at noon", args.seed);
+    eprintln!("seed {}, a week of a daily load with a peak of 40 replicas at noon", args.seed);
     let all = ordeals(args.seed);
     if args.json {
         println!("{}", serde_json::to_string(&all).map_err(anyhow::Error::from)?);

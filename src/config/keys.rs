@@ -201,6 +201,12 @@ pub(super) const KEYS: &[Key] = &[
         "'sum(rate(my_cpu_seconds{namespace=\"{namespace}\",pod=~\"{pods}\"}[2m]))'",
     ),
     key(
+        "queries.pods",
+        Form::Template,
+        "How many pods of a workload run: with their cores it tells what one replica serves, where `forescale.dev/capacity-per-replica` is `auto`.",
+        "'count(sum by (pod) (rate(my_cpu_seconds{namespace=\"{namespace}\",pod=~\"{pods}\"}[2m])))'",
+    ),
+    key(
         "queries.metrics.NAME.query",
         Form::Template,
         "Sum of the HPA metric NAME over a workload's pods, or of the Object or External metric NAME.",
@@ -223,7 +229,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "pools.NAME.lead_time",
         Form::Duration(1, 86_400),
-        "From asking for a node to a pod that runs on it. Not given: learned (P95 of starts on new nodes), once there are 19.",
+        "From asking for a node to a pod that runs on it.",
         "\"90s\"",
     ),
     key(
@@ -332,6 +338,12 @@ pub(super) const KEYS: &[Key] = &[
         Form::Duration(60, 6 * 3600),
         "How long before a ramp's replicas are wanted its nodes are kept.",
         "\"15m\"",
+    ),
+    key(
+        "reactive.interval",
+        Form::Duration(1, 300),
+        "How often the load is read between the steps: what outruns the plan raises it at once. Sources that only have minutes (CloudWatch) are not asked more often than once a step.",
+        "\"5s\"",
     ),
     key("limits.workloads", Form::Count(1, 100_000), "Most workloads that are handled; more are refused.", "1000"),
     key("limits.queries_in_flight", Form::Count(1, 64), "Most requests to one source at the same time.", "4"),

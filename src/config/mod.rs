@@ -14,7 +14,7 @@ pub use document::{reference, schema};
 pub use pools::{BackendChoice, PoolConfig};
 pub(crate) use source::unknown as unknown_source;
 pub use source::{BasicAuth, CloudwatchConfig, PrometheusConfig, SourceConfig, SourceKind};
-pub use template::{Template, pod_names};
+pub use template::{Template, pod_names, version_names};
 
 use crate::error::Problem;
 use crate::occasion::Occasion;
@@ -69,6 +69,8 @@ pub struct Config {
     pub guards: Guards,
     /// Named maxima.
     pub limits: Limits,
+    /// How often the load is read between the steps.
+    pub reactive_interval: Step,
     /// Where decisions are kept.
     pub decision_log: DecisionLog,
 }
@@ -99,6 +101,8 @@ pub struct WorkloadDefaults {
 pub struct Queries {
     /// Total cores used by a workload's pods.
     pub cpu: Template,
+    /// How many pods a workload has.
+    pub pods: Template,
     /// By the name of a Pods, Object or External metric.
     pub metrics: BTreeMap<String, MetricTemplate>,
 }
@@ -253,6 +257,11 @@ impl Reader<'_> {
         matches!(self.required(path), Some(Value::Switch(true)))
     }
 
+    fn step(&mut self, path: &str) -> Step {
+        let secs = self.duration(path).as_secs();
+        u32::try_from(secs).ok().and_then(Step::from_secs).unwrap_or(Step::MINUTE)
+    }
+
     fn count(&mut self, path: &str) -> u64 {
         match self.required(path) {
             Some(Value::Count(n)) => n,
@@ -262,7 +271,6 @@ impl Reader<'_> {
 
     fn config(&mut self, source_defaults: &source::Defaults, pool_defaults: &BTreeMap<String, Value>) -> Config {
         let sources = source::sources(self.settings, source_defaults);
-        let step = self.duration("workloads.step").as_secs();
         let workloads = WorkloadDefaults {
             lead_time: LeadTime(self.duration("workloads.lead_time")),
             learn_lead_time: self.switch("workloads.learn_lead_time"),
@@ -272,7 +280,7 @@ impl Reader<'_> {
                 _ => 0.0,
             },
             time_zone: self.text("workloads.time_zone"),
-            step: u32::try_from(step).ok().and_then(Step::from_secs).unwrap_or(Step::MINUTE),
+            step: self.step("workloads.step"),
             history: self.duration("workloads.history"),
             source: self.default_source(&sources),
         };
@@ -305,6 +313,7 @@ impl Reader<'_> {
                 },
                 before: self.duration("guards.before"),
             },
+            reactive_interval: self.step("reactive.interval"),
             limits: Limits {
                 workloads: self.count("limits.workloads") as usize,
                 queries_in_flight: self.count("limits.queries_in_flight") as usize,
@@ -377,7 +386,8 @@ impl Reader<'_> {
                 }
             }
         }
-        Queries { cpu: Template::new(&self.text("queries.cpu")), metrics }
+        let mut template = |path: &str| Template::new(&self.text(path));
+        Queries { cpu: template("queries.cpu"), pods: template("queries.pods"), metrics }
     }
 }
 

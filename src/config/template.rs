@@ -71,6 +71,14 @@ pub fn pod_names(workload: &str, stateful: bool) -> String {
     }
 }
 
+/// The same for the pods of one version of a Deployment, told by the hash of its pod template.
+pub fn version_names(workload: &str, hash: &str) -> String {
+    const LETTER: &str = "[bcdfghjklmnpqrstvwxz2456789]";
+    const PREFIX_MAX: usize = 58;
+    let prefix: String = format!("{workload}-{hash}-").chars().take(PREFIX_MAX).collect();
+    format!("{}{LETTER}{{5}}", prefix.replace('.', "[.]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +102,7 @@ mod tests {
         assert_eq!(pod_names("web", false), format!("web-{letter}{{1,10}}-{letter}{{5}}"));
         let long = "a".repeat(50);
         assert_eq!(pod_names(&long, false), format!("{long}-({letter}{{1,6}}-|{letter}{{7}}){letter}{{5}}"));
+        assert_eq!(version_names("web.eu", "6d4cf56db"), format!("web[.]eu-6d4cf56db-{letter}{{5}}"));
         let longest = "a".repeat(70);
         assert_eq!(pod_names(&longest, false), format!("{}{letter}{{5}}", "a".repeat(58)));
     }

@@ -2,12 +2,13 @@
 
 use super::tended::Tended;
 use crate::config::Config;
+use crate::demand::Serving;
 use crate::forecast::{DayAhead, SLOT, day_ahead};
 use crate::plan::guard::{Expected, Ramp, SETTLE, Span, ramps};
 use crate::plan::nodes::Placement;
 use crate::policy::{Policy, Workload, schedule};
 use crate::series::{Calendar, Sample, Series};
-use crate::units::{MAX_REPLICAS, Replicas, Step, Time, replicas_for};
+use crate::units::{MAX_REPLICAS, Replicas, Step, Time};
 use std::time::Duration;
 
 /// How far is looked ahead, slots of a quarter of an hour: six hours.
@@ -79,7 +80,7 @@ impl Tops {
 pub struct Days {
     made: Option<Time>,
     tops: Vec<Tops>,
-    metrics: Vec<(Option<DayAhead>, f64)>,
+    metrics: Vec<(Option<DayAhead>, Option<Serving>)>,
 }
 
 impl Days {
@@ -108,23 +109,17 @@ impl Days {
         self.made = Some(now);
         let calendar = Calendar::new(&policy.time_zone, QUARTER);
         let metrics = self.tops.iter().zip(&policy.metrics);
-        self.metrics = metrics.map(|(t, of)| (day_ahead(&t.series, &calendar), of.capacity_per_replica)).collect();
-    }
-
-    /// Replicas at the top of the day ahead. None: no day is forecast.
-    pub fn peak(&self) -> Option<Replicas> {
-        let slots = |(day, capacity): &(Option<DayAhead>, f64)| {
-            let tops = day.iter().flat_map(|day| &day.slots).map(|slot| replicas_for(slot.at(LEVEL), *capacity));
-            tops.max()
-        };
-        self.metrics.iter().filter_map(slots).max()
+        let metrics = metrics
+            .map(|(t, of)| (day_ahead(&t.series, &calendar), Serving::new(of.capacity_per_replica, policy.slots)));
+        self.metrics = metrics.collect();
     }
 
     /// Replicas that the forecast asks for in the slot that begins at `from`. None: it says nothing of it.
     fn replicas(&self, from: Time) -> Option<Replicas> {
-        let of = |(day, capacity): &(Option<DayAhead>, f64)| {
+        let of = |(day, serving): &(Option<DayAhead>, Option<Serving>)| {
             let slot = day.as_ref()?.slots.iter().find(|s| s.from == from)?;
-            Some(replicas_for(slot.at(LEVEL), *capacity))
+            // a capacity that is still to be learned says nothing
+            Some(serving.as_ref()?.replicas(slot.at(LEVEL)))
         };
         self.metrics.iter().filter_map(of).max()
     }
@@ -195,10 +190,9 @@ mod tests {
         let night: Vec<Sample> = (0..5 * 60).map(|m| Sample::Valid(load(m))).collect();
         days.take(0, from, Step::MINUTE, &night);
         let now = from + Duration::from_secs(5 * 3600);
-        let metrics = [(day_ahead(&days.tops[0].series, &Calendar::new("UTC", QUARTER)), 10.0)];
+        let metrics = [(day_ahead(&days.tops[0].series, &Calendar::new("UTC", QUARTER)), Serving::new(10.0, None))];
         let days = Days { metrics: metrics.to_vec(), ..days };
         let at = |i: i64| Time::from_secs(now.secs() + 900 * i);
-        assert!(days.peak().is_some_and(|peak| (38..60).contains(&peak)), "{:?}", days.peak());
         let expected: Vec<Expected> =
             (0..24).map(|i| Expected { from: at(i), replicas: days.replicas(at(i)).unwrap() }).collect();
         let found = ramps(&expected, SLOT);

@@ -68,6 +68,10 @@ pub enum Kind {
     WarmPool,
     /// What the hours ahead will want does not fit.
     Infeasible,
+    /// A replica of the new version serves far less than one of the version before.
+    Regressed,
+    /// The load only follows the replicas: nothing is raised any more.
+    NoGain,
 }
 
 impl Kind {
@@ -91,7 +95,9 @@ impl Kind {
             | Kind::GuardRefused
             | Kind::ExpiryAhead
             | Kind::WarmPool
-            | Kind::Infeasible => true,
+            | Kind::Infeasible
+            | Kind::Regressed
+            | Kind::NoGain => true,
         }
     }
 }

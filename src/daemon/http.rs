@@ -142,6 +142,8 @@ fn gauges(statez: &Statez, w: &WorkloadState, now: Time) -> WorkloadGauges {
         invalid: !w.problems.is_empty(),
         stopped: w.stopped.is_some(),
         lead: w.policy.as_ref().map(|p| p.lead_time.0.as_secs_f64()),
+        capacity: w.capacity.as_ref().and_then(|c| c.in_force),
+        regressed: w.capacity.as_ref().is_some_and(|c| c.regression.is_some()),
         metrics: w.metrics.iter().enumerate().map(metric).collect(),
     }
 }

@@ -16,11 +16,13 @@ mod outlook;
 pub mod page;
 mod polling;
 mod pools;
+mod reader;
 mod sources;
 mod statez;
 mod telling;
 mod tended;
 mod ticker;
+mod usage;
 
 pub use decision_log::DecisionLog;
 pub use events::{Events, Kind, Regarding, Subject};
@@ -114,6 +116,10 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let workloads = &config.workloads;
     let school = learning::school(sources.clone(), clock.clone(), workloads.step, workloads.history, tasks, results);
     let school = tokio::spawn(school);
+    let (read_now, to_read) = watch::channel(reader::ToRead::default());
+    let (readings, read) = mpsc::channel(64);
+    let reading = reader::read(sources.clone(), clock.clone(), config.reactive_interval, to_read, readings);
+    let reading = tokio::spawn(reading);
     let served = http::Served {
         board: board.clone(),
         cluster: cluster.clone(),
@@ -143,6 +149,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         right,
         identity,
         lessons,
+        read_now,
         tended: BTreeMap::new(),
         releasing: BTreeSet::new(),
         lead_times: Vec::new(),
@@ -152,7 +159,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };
-    let mut ticking = tokio::spawn(ticker.run(learned, acted, stopped));
+    let mut ticking = tokio::spawn(ticker.run(learned, acted, read, stopped));
     tokio::select! {
         () = stop => {}
         ended = &mut ticking => {
@@ -171,6 +178,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         tracing::warn!("not everything ended in time");
     }
     school.abort();
+    reading.abort();
     server.abort();
     guarding.abort();
     drop((watches, pod_watches, stops, node_watches));

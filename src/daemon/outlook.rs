@@ -1,11 +1,14 @@
 //! What pods have taught about a workload, laid over the policy that its annotations and the config give.
 
-use super::statez::{LeadSource, LeadState};
+use super::polling::{Fed, Wanted};
+use super::statez::{CapacityState, LeadSource, LeadState};
+use super::usage::CapacityWatch;
 use crate::config::{Config, Mode};
 use crate::demand::{LeadInForce, learned_lead};
 use crate::observe::Pods;
-use crate::policy::{Policy, Resolved, Workload};
-use crate::units::{LeadTime, Time};
+use crate::policy::{LoadMetric, Policy, Resolved, Workload};
+use crate::series::Sample;
+use crate::units::{LeadTime, Step, Time};
 
 /// Paces of creation that are told apart: a new one makes planners learn anew, so it must not change with every burst.
 const PACES: [f64; 11] = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0];
@@ -15,6 +18,8 @@ const PACES: [f64; 11] = [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200
 pub struct Outlook {
     lead: LeadInForce,
     pods_per_second: Option<f64>,
+    /// None: what a replica serves is given.
+    capacity: Option<CapacityWatch>,
     /// For people.
     pub shown: LeadState,
 }
@@ -45,7 +50,49 @@ impl Outlook {
         };
         policy.pods_per_second = self.pods_per_second.or(policy.pods_per_second);
         self.shown.pods_per_second = policy.pods_per_second;
+        self.count_on(&mut policy.metrics);
         policy
+    }
+
+    /// What a replica was seen to serve, where that is to be learned.
+    fn count_on(&mut self, metrics: &mut [LoadMetric]) {
+        let asked = metrics.iter_mut().enumerate().find_map(|(i, m)| Some((i, m.learned.clone()?, m)));
+        let Some((place, usage, metric)) = asked else {
+            self.capacity = None;
+            return;
+        };
+        let watch = match self.capacity.take().filter(|w| w.reads(&usage, place)) {
+            Some(watch) => watch,
+            None => CapacityWatch::new(usage, place),
+        };
+        metric.capacity_per_replica = watch.in_force().unwrap_or(metric.capacity_per_replica);
+        self.capacity = Some(watch);
+    }
+
+    /// Takes the loads of a metric for what is learned of its replicas.
+    pub fn loads(&mut self, metric: usize, from: Time, step: Step, samples: impl IntoIterator<Item = Sample>) {
+        if let Some(watch) = &mut self.capacity {
+            watch.loads(metric, from, step, samples);
+        }
+    }
+
+    /// What to ask of the usage of its pods.
+    pub fn usage_wanted(&mut self, pods: &Pods, workload: &Workload, to: Time, step: Step) -> Vec<(String, Wanted)> {
+        let Some(watch) = &mut self.capacity else { return Vec::new() };
+        watch.wanted(workload, pods.versions(workload), to, step)
+    }
+
+    /// Takes what was said of it. The next look at the workload uses it.
+    pub fn take_usage(&mut self, fed: Vec<Fed>, step: Step) {
+        if let Some(watch) = &mut self.capacity {
+            watch.take(fed, step);
+        }
+    }
+
+    /// What was learned of its replicas, for people. None: it is given.
+    pub fn capacity(&self) -> Option<CapacityState> {
+        let watch = self.capacity.as_ref()?;
+        Some(CapacityState { in_force: watch.in_force(), known: watch.known(), regression: watch.regression() })
     }
 }
 
@@ -54,9 +101,22 @@ fn slower(pace: f64) -> f64 {
     PACES.into_iter().rev().find(|p| *p <= pace).unwrap_or(PACES[0])
 }
 
-/// The part of a policy that memory depends on: everything but mode, schedules and hold.
+/// The part of a policy that memory depends on: everything but mode, schedules and hold; and of a capacity that is learned
+/// whether it is known.
 pub fn teaches(policy: Option<&Policy>) -> Option<Policy> {
-    policy.map(|p| Policy { mode: Mode::Observe, schedules: Vec::new(), hold: None, ..p.clone() })
+    let metric = |m: &LoadMetric| match m.learned {
+        Some(_) => {
+            LoadMetric { capacity_per_replica: if m.capacity_per_replica > 0.0 { 1.0 } else { 0.0 }, ..m.clone() }
+        }
+        None => m.clone(),
+    };
+    policy.map(|p| Policy {
+        mode: Mode::Observe,
+        schedules: Vec::new(),
+        hold: None,
+        metrics: p.metrics.iter().map(metric).collect(),
+        ..p.clone()
+    })
 }
 
 /// `wanted` with the lead time and the pace of creation that `current` has: what holds until a planner for the wanted ones
@@ -84,6 +144,7 @@ mod tests {
             occasions: Vec::new(),
             hold: None,
             pods_per_second: Some(20.0),
+            slots: None,
         }
     }
 
@@ -94,6 +155,31 @@ mod tests {
         let until = meanwhile(&wanted, &current).unwrap();
         assert_eq!((until.mode, until.lead_time), (Mode::Observe, current.lead_time));
         assert_eq!(meanwhile(&policy(60, 60), &current), None, "other bounds need another planner at once");
+    }
+
+    #[test]
+    fn a_learned_capacity_makes_planners_learn_anew_only_when_it_is_first_known() {
+        let usage = crate::policy::UsageQueries {
+            source: "main".into(),
+            cores: "c".into(),
+            replicas: "r".into(),
+            full: 1.0,
+            limit: None,
+        };
+        let of = |capacity: f64| {
+            let learned = Some(usage.clone());
+            let metric = LoadMetric {
+                source: "main".into(),
+                query: "q".into(),
+                capacity_per_replica: capacity,
+                tenant: None,
+                learned,
+            };
+            Policy { metrics: vec![metric], ..policy(180, 50) }
+        };
+        assert_ne!(teaches(Some(&of(0.0))), teaches(Some(&of(50.0))));
+        assert_eq!(teaches(Some(&of(50.0))), teaches(Some(&of(70.0))));
+        assert_eq!(meanwhile(&of(70.0), &of(50.0)), Some(of(70.0)), "in force at once");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::actuate::{Outcome, Target};
 use crate::config::Mode;
-use crate::demand::LeadLine;
+use crate::demand::{Capacity, LeadLine, Regression};
 use crate::forecast::Trust;
 use crate::history::Spending;
 use crate::plan::guard::{GuardOutcome, Span, Wave};
@@ -80,12 +80,6 @@ pub struct PoolState {
     pub backend: Option<String>,
     /// Slots that are wanted.
     pub slots: u32,
-    /// Those of them that stand in for nodes that expire within a ramp.
-    #[serde(default)]
-    pub expiring: u32,
-    /// From asking for a node to a pod that runs on it, as it is planned for.
-    #[serde(with = "crate::units::duration", default)]
-    pub lead: std::time::Duration,
     /// Slots that are there.
     pub ready: u32,
     /// What binds the size. None: no workload is in it.
@@ -144,15 +138,15 @@ pub struct WorkloadState {
     /// The lead time that is planned for, and what it rests on.
     #[serde(default)]
     pub lead: LeadState,
+    /// What its replicas were seen to serve. None: that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<CapacityState>,
     /// What the last decision amounted to.
     pub outcome: Option<Outcome>,
     /// Why the last write failed.
     pub write_error: Option<String>,
     /// One entry per metric of the policy, in its order.
     pub metrics: Vec<MetricState>,
-    /// Replicas at the top of the day ahead, as it is forecast. None: no day is.
-    #[serde(default)]
-    pub peak_ahead: Option<Replicas>,
     /// History is being fetched or learned from.
     pub learning: bool,
     /// The last decision.
@@ -168,6 +162,17 @@ pub struct LeadState {
     pub lines: Vec<LeadLine>,
     /// Pods that the control plane creates in a second, as it is planned for. None: no limit.
     pub pods_per_second: Option<f64>,
+}
+
+/// What the replicas of one workload were seen to serve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CapacityState {
+    /// Load that one replica is counted on for. None: too little evidence so far.
+    pub in_force: Option<f64>,
+    /// What is known of the version with the most pods.
+    pub known: Option<Capacity>,
+    /// A version that serves far less than the one before it.
+    pub regression: Option<Regression>,
 }
 
 /// Who says what lead time is planned for.

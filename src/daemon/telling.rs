@@ -5,7 +5,7 @@ use super::events::{Events, Kind, Regarding, Subject};
 use super::tended::Tended;
 use crate::actuate::{Actions, Carried, Outcome, Write, WriteError};
 use crate::config::Mode;
-use crate::plan::{Reason, SourceState};
+use crate::plan::{Gain, Reason, SourceState};
 use crate::units::{Replicas, Time};
 
 /// What was told of a workload last; told again only when it changes.
@@ -17,6 +17,8 @@ pub struct Told {
     failing: bool,
     outcome: Option<Outcome>,
     stopped: bool,
+    regressed: Option<String>,
+    no_gain: bool,
 }
 
 impl Told {
@@ -82,6 +84,10 @@ impl Told {
                     events.say(&about, Kind::Held, format!("held at {n}: a rollout is under way"), now);
                 }
                 Reason::HoldRestart => events.say(&about, Kind::Held, format!("held at {n}: just started"), now),
+                Reason::HoldOutage => {
+                    let note = format!("held at {n} for an hour: an outage, or a fall that no day had at this time");
+                    events.say(&about, Kind::Held, note, now);
+                }
                 Reason::HoldOperator => events.say(&about, Kind::Held, format!("held at {n} by an operator"), now),
                 Reason::ColdStart => {
                     events.say(&about, Kind::Fallback, "not enough history to look ahead; reacting only", now);
@@ -93,6 +99,38 @@ impl Told {
             }
         }
         self.reason = Some(plan.reason);
+        let missing = tended.decision.as_ref().is_some_and(|d| d.evidence.gain == Gain::Missing);
+        if missing && !self.no_gain {
+            let note = format!(
+                "stays at {}: the load has grown with the replicas, step for step, and not without them; is it a sum over pods of what each has?",
+                plan.replicas
+            );
+            events.say(&about, Kind::NoGain, note, now);
+        } else if !missing && self.no_gain {
+            events.over(&about, Kind::NoGain);
+        }
+        self.no_gain = missing;
+    }
+
+    /// A version that serves less than the one before it.
+    pub fn capacity(&mut self, tended: &Tended, events: &Events, now: Time) {
+        let about = regarding(tended);
+        let regression = tended.outlook.capacity().and_then(|c| c.regression);
+        match &regression {
+            Some(r) if self.regressed.as_ref() != Some(&r.version) => {
+                let note = format!(
+                    "a replica of version {} serves {:.4}, one of the version before {:.4}: {:.0}% less; more replicas are planned for it",
+                    r.version,
+                    r.now,
+                    r.before,
+                    100.0 * (1.0 - r.now / r.before)
+                );
+                events.say(&about, Kind::Regressed, note, now);
+            }
+            None if self.regressed.is_some() => events.over(&about, Kind::Regressed),
+            _ => {}
+        }
+        self.regressed = regression.map(|r| r.version);
     }
 
     /// The kill switch.

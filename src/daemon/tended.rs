@@ -1,26 +1,24 @@
 //! One workload that is looked after: its policy, what it has learned, its last decision.
 
+mod feed;
 mod state;
 
 use super::ahead::Days;
 use super::learning::{Learned, Task};
 use super::outlook::{Outlook, meanwhile, teaches};
-use super::polling::{Fed, Wanted, query};
 use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteError, actions};
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
 use crate::plan::SourceState;
 use crate::policy::{Policy, resolve};
-use crate::series::Sample;
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
-use crate::units::{Replicas, Step, Time};
+use crate::units::{Replicas, Time};
+use feed::Feed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A metric that missed more steps than this learns from its history again.
-const CATCH_UP_STEPS: usize = 300;
 /// First and longest pause after a failed attempt to learn or to write.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
@@ -36,18 +34,6 @@ enum Learning {
     Done,
 }
 
-/// One metric on its way into memory.
-#[derive(Debug)]
-struct Feed {
-    /// The first instant that is not in memory.
-    next: Time,
-    /// Samples that wait for the next tick.
-    waiting: Vec<Sample>,
-    source: SourceState,
-    /// How late its samples are.
-    settling: Duration,
-}
-
 /// One workload that is looked after.
 #[derive(Debug)]
 pub struct Tended {
@@ -61,7 +47,7 @@ pub struct Tended {
     taught: Option<Policy>,
     /// The log does not know the policy yet.
     unlogged: bool,
-    outlook: Outlook,
+    pub(super) outlook: Outlook,
     /// What is wrong.
     pub problems: Vec<String>,
     notes: Vec<String>,
@@ -241,11 +227,7 @@ impl Tended {
                     return None;
                 }
                 let source = SourceState::Failing { error };
-                self.feeds = wanted
-                    .metrics
-                    .iter()
-                    .map(|_| Feed { next: now, waiting: Vec::new(), source: source.clone(), settling: Duration::ZERO })
-                    .collect();
+                self.feeds = wanted.metrics.iter().map(|_| Feed::new(now, source.clone())).collect();
                 return None;
             }
         };
@@ -262,11 +244,9 @@ impl Tended {
         self.failures = 0;
         self.feeds = lessons
             .iter()
-            .map(|l| Feed {
-                next: l.next,
-                waiting: Vec::new(),
-                source: if l.memory.newest().is_some() { SourceState::Fresh } else { SourceState::Stale },
-                settling: Duration::ZERO,
+            .map(|l| {
+                let known = l.memory.newest().is_some();
+                Feed::new(l.next, if known { SourceState::Fresh } else { SourceState::Stale })
             })
             .collect();
         let capacities = policy.metrics.iter().map(|m| m.capacity_per_replica);
@@ -278,6 +258,10 @@ impl Tended {
             continued: self.decision.is_some(),
         });
         self.days = Days::of(lessons.iter().map(|l| &l.history));
+        for (i, lesson) in lessons.iter().enumerate() {
+            let history = &lesson.history;
+            self.outlook.loads(i, history.at(0), history.step(), history.iter().map(|(_, sample)| sample));
+        }
         self.past = lessons
             .iter()
             .zip(&policy.metrics)
@@ -285,39 +269,6 @@ impl Tended {
             .and_then(|(l, m)| super::pools::past_needs(&l.history, m.capacity_per_replica));
         self.memory.metrics = lessons.into_iter().map(|l| l.memory).collect();
         record
-    }
-
-    /// What to ask the sources, by source name. A metric that is too far behind learns again instead.
-    pub fn wanted(&mut self, to: Time, step: Step, now: Time) -> Vec<(String, Wanted)> {
-        let Some(policy) = self.policy.as_ref().filter(|_| self.feeding()) else { return Vec::new() };
-        if self.feeds.iter().any(|f| f.next + step.times(CATCH_UP_STEPS) < to) {
-            self.learning = Learning::Due(now);
-            return Vec::new();
-        }
-        let of = |(metric, (m, feed)): (usize, (&crate::policy::LoadMetric, &Feed))| {
-            let workload = self.sight.workload().clone();
-            let wanted = Wanted { workload, metric, query: query(m).ok()?, from: feed.next };
-            Some((m.source.clone(), wanted))
-        };
-        policy.metrics.iter().zip(&self.feeds).enumerate().filter_map(of).collect()
-    }
-
-    /// Takes what a source said.
-    pub fn feed(&mut self, fed: Fed, step: Step) {
-        let feeding = self.feeding();
-        let Some(feed) = self.feeds.get_mut(fed.metric).filter(|_| feeding) else { return };
-        feed.source = fed.source;
-        feed.settling = fed.settling;
-        if fed.from == feed.next {
-            self.days.take(fed.metric, fed.from, step, &fed.samples);
-            feed.next = feed.next + step.times(fed.samples.len());
-            feed.waiting.extend(fed.samples);
-        }
-        // the source had no history when it was asked for it, and has samples now: there may be more to learn from
-        let knows = self.memory.metrics.get(fed.metric).is_some_and(|m| m.newest().is_some());
-        if feed.source == SourceState::Fresh && !knows {
-            self.learning = Learning::Due(fed.from);
-        }
     }
 
     /// True when the last decision wants to be looked at again.
@@ -342,6 +293,7 @@ impl Tended {
             source: feed.source.clone(),
             capacity_per_replica: metric.capacity_per_replica,
             settling: feed.settling,
+            reading: feed.reading(now),
         });
         let mut observation = self.sight.observation.clone();
         // in observe mode: as if every write so far had been made

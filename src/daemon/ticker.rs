@@ -7,6 +7,7 @@ use super::events::{Events, Kind, Regarding, Subject};
 use super::learning::{Learned, Task};
 use super::polling::{Fed, Sources, Wanted, last_step, poll};
 use super::pools::Pools;
+use super::reader::{Reading, ToRead};
 use super::statez::{LeaseState, Statez};
 use super::telling::{Told, regarding, tell_release};
 use super::tended::Tended;
@@ -50,6 +51,8 @@ pub(super) struct Ticker {
     pub right: Right,
     pub identity: String,
     pub lessons: mpsc::Sender<Task>,
+    /// What is to be read between the steps.
+    pub read_now: watch::Sender<ToRead>,
     pub tended: BTreeMap<Workload, (Tended, Told)>,
     pub pools: Pools,
     /// Sites that are being given back.
@@ -72,6 +75,7 @@ impl Ticker {
         mut self,
         mut learned: mpsc::Receiver<Learned>,
         mut acted: mpsc::UnboundedReceiver<Acted>,
+        mut read: mpsc::Receiver<Vec<Reading>>,
         mut stop: watch::Receiver<bool>,
     ) {
         let step = self.config.workloads.step;
@@ -91,6 +95,7 @@ impl Ticker {
                 () = super::told_to_stop(&mut stop) => break,
                 Some(result) = learned.recv() => self.take_learned(result),
                 Some(result) = acted.recv() => self.take_acted(result),
+                Some(readings) = read.recv() => self.take_readings(readings),
                 () = self.cluster.changed() => {
                     tokio::time::sleep(DEBOUNCE).await;
                     self.look();
@@ -105,7 +110,7 @@ impl Ticker {
                             () = super::told_to_stop(&mut stop) => break,
                             () = self.step(last_polled) => {}
                         }
-                        self.pools.step(self.clock.now(), &mut self.tended, &self.config, &self.lead_times);
+                        self.pools.step(self.clock.now(), &mut self.tended, &self.config);
                         if self.right.held() {
                             self.pools.tell(&self.tended, &self.events, self.clock.now());
                         }
@@ -170,6 +175,19 @@ impl Ticker {
         self.tick(&[workload]);
     }
 
+    /// Decides at once on workloads whose load outruns their plan.
+    fn take_readings(&mut self, readings: Vec<Reading>) {
+        let mut outrun = BTreeSet::new();
+        for reading in readings {
+            let Some((tended, _)) = self.tended.get_mut(&reading.workload) else { continue };
+            let workload = reading.workload.clone();
+            if tended.read(&reading) {
+                outrun.insert(workload);
+            }
+        }
+        self.tick(&outrun.into_iter().collect::<Vec<_>>());
+    }
+
     /// What pods have taught since the last step; new policies follow at the next look.
     fn look_at_pods(&mut self) {
         let now = self.clock.now();
@@ -213,8 +231,40 @@ impl Ticker {
             self.tick(&ready);
         }
         self.board.first_history();
+        let reads = self.tended.values().flat_map(|(tended, _)| tended.to_read());
+        let mut to_read: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+        reads.for_each(|(source, wanted)| to_read.entry(source).or_default().push(wanted));
+        self.read_now.send_replace(Arc::new(to_read));
         self.look_ahead();
         self.study().await;
+        self.learn_usage(to).await;
+    }
+
+    /// Asks what the pods use of those workloads whose replicas are to be learned, after all decisions.
+    async fn learn_usage(&mut self, to: Time) {
+        let step = self.config.workloads.step;
+        let mut by_source: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+        for (workload, (tended, _)) in &mut self.tended {
+            for (source, wanted) in tended.outlook.usage_wanted(&self.pods, workload, to, step) {
+                by_source.entry(source).or_default().push(wanted);
+            }
+        }
+        let asked = by_source.into_iter().filter_map(|(name, wanted)| {
+            let source = self.sources.get(&name)?.clone();
+            Some(async move { poll(source.as_ref(), wanted, to, step, step.duration() / 2).await })
+        });
+        let mut by_workload: BTreeMap<Workload, Vec<Fed>> = BTreeMap::new();
+        for fed in futures::future::join_all(asked).await.into_iter().flatten() {
+            by_workload.entry(fed.workload.clone()).or_default().push(fed);
+        }
+        let now = self.clock.now();
+        for (workload, fed) in by_workload {
+            let Some((tended, told)) = self.tended.get_mut(&workload) else { continue };
+            tended.outlook.take_usage(fed, step);
+            if self.right.held() {
+                told.capacity(tended, &self.events, now);
+            }
+        }
     }
 
     /// Tells the guards what is expected.

@@ -67,6 +67,11 @@ pub trait HistorySource: Send + Sync {
         Duration::ZERO
     }
 
+    /// How close together its samples can be: what is asked more often says nothing new.
+    fn resolution(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What asking costs. None: nothing.
     fn spending(&self) -> Option<Spending> {
         None

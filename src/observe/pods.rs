@@ -108,6 +108,15 @@ impl Pods {
         self.lock().bursts.iter().copied().reduce(f64::min)
     }
 
+    /// Pods of a workload by the hash of their template, whatever state they are in.
+    pub fn versions(&self, workload: &Workload) -> BTreeMap<String, Replicas> {
+        let mut versions = BTreeMap::new();
+        for pod in self.lock().of(&name(workload)) {
+            *versions.entry(pod.version.clone()).or_default() += 1;
+        }
+        versions
+    }
+
     /// How the replicas of a workload are.
     pub fn condition(&self, workload: &Workload, now: Time) -> Condition {
         let mut condition = Condition::default();

@@ -121,11 +121,16 @@ fn ours(meta: &ObjectMeta) -> BTreeMap<String, String> {
 fn containers(template: Option<&PodTemplateSpec>) -> Vec<ContainerView> {
     let spec = template.and_then(|t| t.spec.as_ref());
     let containers = spec.map(|s| s.containers.as_slice()).unwrap_or_default();
-    let request = |c: &k8s_openapi::api::core::v1::Container| {
-        let quantity = c.resources.as_ref()?.requests.as_ref()?.get("cpu")?;
+    let cores = |amounts: Option<&BTreeMap<String, _>>| {
+        let quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity = amounts?.get("cpu")?;
         Quantity::parse(&quantity.0).ok().map(|q| q.0)
     };
-    containers.iter().map(|c| ContainerView { name: c.name.clone(), cpu_request: request(c) }).collect()
+    let view = |c: &k8s_openapi::api::core::v1::Container| ContainerView {
+        name: c.name.clone(),
+        cpu_request: cores(c.resources.as_ref().and_then(|r| r.requests.as_ref())),
+        cpu_limit: cores(c.resources.as_ref().and_then(|r| r.limits.as_ref())),
+    };
+    containers.iter().map(view).collect()
 }
 
 fn sight(

@@ -1,6 +1,6 @@
 //! The last step of every decision: the largest need, holds, limits in rate, the user's bounds.
 
-use super::{Observation, Pace, Parts, Plan, Reason};
+use super::{Gain, Observation, Pace, Parts, Plan, Reason};
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -59,6 +59,12 @@ pub struct Evidence {
     pub usual_low: Option<Replicas>,
     /// Set while a miss lasts: what the load needs one lead from now if it goes on rising.
     pub surge: Option<Replicas>,
+    /// An outage was there within the hour, or what looks like one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outage: bool,
+    /// Whether replicas help at all.
+    #[serde(default)]
+    pub gain: Gain,
     /// What to call a decision that only reacts: [`Reason::Reactive`], [`Reason::ColdStart`] or [`Reason::Abstains`].
     pub reacting: Reason,
 }
@@ -201,6 +207,11 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     if seen.blocked.is_some() && replicas > stands {
         (replicas, reason) = (stands, Reason::Blocked);
     }
+    // what people ask for is not questioned
+    let asked = stands.max(parts.schedule.max(parts.hold).unwrap_or(0));
+    if evidence.gain != Gain::Unquestioned && replicas > asked {
+        (replicas, reason) = (asked, Reason::NoGain);
+    }
     if replicas > bounds.max {
         (replicas, reason) = (bounds.max, Reason::MaxReplicas);
     }
@@ -260,6 +271,7 @@ fn lower(
     match () {
         () if seen.rollout => (base, Reason::HoldRollout),
         () if evidence.surge.is_some() => (base, Reason::Surge),
+        () if evidence.outage => (base, Reason::HoldOutage),
         // how fast an earlier copy lowered it is not known
         () if memory.inherited.is_some_and(|t| now.since(t) < VALID) => (base, Reason::HoldRestart),
         () if !settled => (base, if memory.recovering { Reason::HoldStale } else { Reason::HoldRestart }),

@@ -2,8 +2,10 @@
 //!
 //! A forecast only ever raises a floor. Scale-in is the reactive side's, on positive evidence.
 
+mod aftermath;
 mod decide;
 pub mod feasibility;
+mod gain;
 pub mod guard;
 pub mod nodes;
 mod observation;
@@ -14,13 +16,15 @@ mod portfolio;
 mod ramp;
 mod usual;
 
+pub use aftermath::Aftermath;
 pub use decide::{Bounds, Evidence, HOLD, PlanMemory, STABILIZATION, Standing, VALID, decide};
+pub use gain::{Gain, GainCheck};
 pub use observation::{Observation, SourceState};
 pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
 pub use portfolio::{Candidate, Portfolio, candidates};
 pub use ramp::{creation, ramp};
-pub use usual::{believed, looked_at, usual_high, usual_low};
+pub use usual::{COLLAPSE, believed, looked_at, usual_high, usual_low, usual_most};
 
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
@@ -76,6 +80,8 @@ pub enum Reason {
     HoldStale,
     /// A rollout is under way: nothing is lowered.
     HoldRollout,
+    /// After an outage, or a fall out of nowhere: nothing is lowered for an hour.
+    HoldOutage,
     /// Too soon after a start: may only rise.
     HoldRestart,
     /// A miss: full velocity, no scale-in.
@@ -88,4 +94,6 @@ pub enum Reason {
     Blocked,
     /// An operator's `forescale hold`.
     HoldOperator,
+    /// The load only follows the replicas, or it is being found out whether it does: no further raise.
+    NoGain,
 }

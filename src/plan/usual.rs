@@ -10,8 +10,10 @@ const AROUND: Duration = Duration::from_secs(30 * 60);
 const DOUBT: Duration = Duration::from_secs(3600);
 /// No workload has more load than this, in whatever unit: above is an error of the source.
 const MAX_LOAD: f64 = 1e18;
+/// A rise of now is no older than this.
+const RISE: Duration = Duration::from_secs(2 * 3600);
 /// A collapse is doubted below this share of the smallest load of a day.
-const COLLAPSE: f64 = 0.2;
+pub const COLLAPSE: f64 = 0.2;
 
 /// Samples that [`believed`] and [`usual_low`] look at: so many steps are to be kept.
 pub fn looked_at(step: Step) -> usize {
@@ -24,6 +26,12 @@ pub fn usual_low(series: &Series) -> Option<f64> {
     let half = series.step().cover(AROUND);
     let middle = series.len().checked_sub(1 + series.step().per_day())?;
     (middle.saturating_sub(half)..=middle + half).filter_map(|i| series.get(i).measured()).reduce(f64::min)
+}
+
+/// The largest load of the last day, the last [`RISE`] left out. None where nothing older is known.
+pub fn usual_most(series: &Series) -> Option<f64> {
+    let end = series.len().checked_sub(series.step().cover(RISE))?;
+    (0..end).filter_map(|i| series.get(i).measured()).reduce(f64::max)
 }
 
 /// The 95th percentile of loads. None where there is none.

@@ -81,10 +81,17 @@ pub const ANNOTATIONS: &[Annotation] = &[
     ),
     user(
         "capacity-per-replica",
-        "quantity above 0",
+        "quantity above 0, or `auto`",
         "the target of the HPA's or ScaledObject's metric",
-        "Load that one replica serves, in the load's unit.",
+        "Load that one replica serves, in the load's unit. `auto`: learned from the cores that the pods of each version use under how much load, at 70 % of their CPU requests, and the lower bound of what that says; for Deployments, from a source that knows `queries.cpu` and `queries.pods`. Until half an hour of evidence is there, the target of the metric holds; without one, nothing is decided.",
         "120",
+    ),
+    user(
+        "headroom",
+        "`auto`",
+        "what the capacity contains",
+        "`auto`: one replica's capacity is what it serves fully used (all of its CPU requests, or `capacity-per-replica`), and headroom follows square-root staffing: much where few replicas run, little where many do. For cpu targets, and where `capacity-per-replica` is given.",
+        "auto",
     ),
     user(
         "min-replicas",
@@ -173,6 +180,15 @@ pub const ANNOTATIONS: &[Annotation] = &[
     },
 ];
 
+/// Who says what one replica serves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GivenCapacity {
+    /// The annotation: load units, positive.
+    Load(f64),
+    /// Its pods.
+    Learned,
+}
+
 /// What the annotations of one workload say. None: not given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Annotations {
@@ -182,8 +198,10 @@ pub struct Annotations {
     pub source: Option<String>,
     /// `load-query`.
     pub load_query: Option<String>,
-    /// `capacity-per-replica`; positive.
-    pub capacity_per_replica: Option<f64>,
+    /// `capacity-per-replica`.
+    pub capacity_per_replica: Option<GivenCapacity>,
+    /// `headroom` is `auto`.
+    pub staffed: bool,
     /// `min-replicas`.
     pub min_replicas: Option<Replicas>,
     /// `max-replicas`.
@@ -224,8 +242,13 @@ impl Annotations {
             load_query: reader.value("load-query", text),
             capacity_per_replica: reader.value("capacity-per-replica", |text| {
                 let quantity = Quantity::parse(text).ok().map(|q| q.0).filter(|q| *q > 0.0);
-                quantity.ok_or_else(|| "a quantity above 0, such as 120 or 500m".into())
+                let given = (text == "auto").then_some(GivenCapacity::Learned).or(quantity.map(GivenCapacity::Load));
+                given.ok_or_else(|| "a quantity above 0, such as 120 or 500m, or auto".into())
             }),
+            staffed: reader.value("headroom", |text| match text {
+                "auto" => Ok(true),
+                _ => Err("auto".into()),
+            }) == Some(true),
             min_replicas: reader.value("min-replicas", |text| replicas(text, 0)),
             max_replicas: reader.value("max-replicas", |text| replicas(text, 1)),
             lead_time: reader.value("lead-time", |text| {

@@ -57,11 +57,31 @@ pub struct LoadMetric {
     pub source: String,
     /// The query, in the source's language.
     pub query: String,
-    /// Load units one replica serves; positive and finite.
+    /// Load units one replica serves; positive and finite, or 0 where it is still to be learned.
     pub capacity_per_replica: f64,
     /// Some: the query is a tenant's and may see series of this namespace only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// Some: what one replica serves is learned; `capacity_per_replica` holds until there is evidence, 0 where nothing
+    /// else says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<UsageQueries>,
+}
+
+/// Where the usage of a workload's pods is read, and how much of it is enough.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageQueries {
+    /// Name of the source in the config.
+    pub source: String,
+    /// Cores that pods use together; `{pods}` stands for the pattern of their names.
+    pub cores: String,
+    /// How many pods there are; `{pods}` as above.
+    pub replicas: String,
+    /// Cores of one replica at its capacity; positive.
+    pub full: f64,
+    /// Cores beyond which a replica is throttled. None: it has no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
 }
 
 /// How one workload is to be scaled. `metrics` empty means that no load is known: schedules only.
@@ -93,6 +113,10 @@ pub struct Policy {
     /// Pods that the control plane creates in a second. None: more than is ever asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods_per_second: Option<f64>,
+    /// Work slots of one replica: capacities are those of a fully used one, and headroom follows square-root staffing.
+    /// None: capacities contain the headroom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<f64>,
 }
 
 /// An operator's word for an emergency: at least so many replicas until an instant, whatever the load says.

@@ -72,7 +72,7 @@ impl<'a> Resolver<'a> {
         if let Some((min, max)) = bounds {
             self.check_windows(min, max);
         }
-        let metrics = self.metrics(autoscaler);
+        let (metrics, slots) = self.metrics(autoscaler);
         let mode = self.mode(autoscaler);
         let Some((min_replicas, max_replicas)) = bounds.filter(|_| self.problems.is_empty()) else {
             return Err(self.problems);
@@ -95,6 +95,7 @@ impl<'a> Resolver<'a> {
             occasions,
             hold: annotations.hold,
             pods_per_second: Some(f64::from(defaults.pods_per_second)),
+            slots,
         };
         Ok(Resolved { policy, lead_time_given: annotations.lead_time.is_some(), notes: self.notes })
     }

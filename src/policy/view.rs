@@ -27,6 +27,9 @@ pub struct ContainerView {
     pub name: String,
     /// CPU request, cores. None: not given, so a utilization of it means nothing.
     pub cpu_request: Option<f64>,
+    /// CPU limit, cores. None: not limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit: Option<f64>,
 }
 
 /// An autoscaler of the user's.

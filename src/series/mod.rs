@@ -2,11 +2,13 @@
 
 mod calendar;
 mod grid;
+mod odd;
 mod quality;
 mod samples;
 
 pub use calendar::{Calendar, Slot};
 pub use grid::{GridError, detect_step, grid};
+pub use odd::{OddTimes, Turn};
 pub use quality::{Doubt, Evidence, Quality};
 
 use crate::units::{Step, Time};
@@ -34,6 +36,17 @@ impl Sample {
         match self {
             Sample::Valid(v) => Some(v),
             _ => None,
+        }
+    }
+
+    /// The same kind of sample of another number.
+    pub fn map(self, of: impl Fn(f64) -> f64) -> Sample {
+        match self {
+            Sample::Valid(v) => Sample::Valid(of(v)),
+            Sample::Missing => Sample::Missing,
+            Sample::Suspect(v) => Sample::Suspect(of(v)),
+            Sample::Censored(v) => Sample::Censored(of(v)),
+            Sample::Event(v) => Sample::Event(of(v)),
         }
     }
 

@@ -126,12 +126,7 @@ impl Quality {
     /// Below 20 % of the lowest load of this half hour on each of the last days. The first such step is a reset until a
     /// second one makes it an outage.
     fn collapse(&mut self, at: Time, value: f64) -> Option<Doubt> {
-        let slot = self.half_hour(at);
-        let around = [slot, (slot + 1) % HALF_HOURS, (slot + HALF_HOURS - 1) % HALF_HOURS];
-        let around = around.map(|slot| self.lows.get(slot));
-        let known = around.iter().all(|lows| lows.is_some_and(|l| !l.is_empty()));
-        let low = around.into_iter().flatten().flatten().copied().fold(f64::INFINITY, f64::min);
-        if !known || low <= 0.0 || value >= COLLAPSE * low {
+        if self.low(at).is_none_or(|low| low <= 0.0 || value >= COLLAPSE * low) {
             self.low_run = 0;
             return None;
         }
@@ -141,6 +136,15 @@ impl Quality {
             n if n <= self.step.cover(BELIEVED_AFTER) => Some(Doubt::Outage),
             _ => None,
         }
+    }
+
+    /// The lowest believed load of the last days within an hour of this time of day. None: not known.
+    pub fn low(&mut self, at: Time) -> Option<f64> {
+        let slot = self.half_hour(at);
+        let around = [slot, (slot + 1) % HALF_HOURS, (slot + HALF_HOURS - 1) % HALF_HOURS];
+        let around = around.map(|slot| self.lows.get(slot));
+        let known = around.iter().all(|lows| lows.is_some_and(|l| !l.is_empty()));
+        known.then(|| around.into_iter().flatten().flatten().copied().fold(f64::INFINITY, f64::min))
     }
 
     /// The very same non-zero value for 10 minutes and at least 3 steps, where at least 9 of 10 steps have changed so far.

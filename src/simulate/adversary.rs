@@ -1,8 +1,8 @@
 //! A forecaster that wishes us ill: safety must hold whatever it says.
 
-use crate::demand::demand;
+use crate::demand::{Serving, demand};
 use crate::forecast::{LEVELS, WindowForecast};
-use crate::plan::{Evidence, Parts, Reason, Standing, believed};
+use crate::plan::{Evidence, Gain, Parts, Reason, Standing, believed};
 use crate::rng::Rng;
 use crate::series::{Sample, Series};
 use crate::units::{MAX_REPLICAS, Replicas, Step, Time, replicas_for};
@@ -83,6 +83,8 @@ impl Adversary {
             usual_high: (standing == Standing::Stale).then(|| self.rng.random_range(0..200)),
             usual_low: None,
             surge: None,
+            outage: false,
+            gain: Gain::Unquestioned,
             reacting: Reason::Reactive,
         }
     }
@@ -98,7 +100,7 @@ impl Adversary {
                 let drawn = self.rng.random_range(0..VALUES.len());
                 let value = VALUES.get(drawn).copied().unwrap_or(f64::NAN);
                 let forecast = WindowForecast { horizon: 3, values: [value; LEVELS.len()] };
-                demand(&forecast, capacity).replicas.last().copied()
+                demand(&forecast, Serving { capacity, slots: None }).replicas.last().copied()
             }
             Mood::Late => Some(self.before / 2 + self.rng.random_range(0..20)),
             Mood::Silent => None,

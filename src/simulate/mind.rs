@@ -43,6 +43,7 @@ impl Mind {
             source: "simulated".into(),
             query: "load".into(),
             tenant: None,
+            learned: None,
             capacity_per_replica: facts.capacity,
         };
         let policy = Policy {
@@ -57,6 +58,7 @@ impl Mind {
             occasions: Vec::new(),
             hold: None,
             pods_per_second: None,
+            slots: None,
         };
         let nothing = Series::new(first, Step::MINUTE, 1);
         let learned = policy.metrics.iter().map(|_| MetricMemory::learn(&nothing, &policy, facts.capacity));
@@ -111,6 +113,7 @@ impl Mind {
                     source: told.state.clone(),
                     capacity_per_replica: capacity,
                     settling: Duration::ZERO,
+                    reading: None,
                 });
                 let inputs = Inputs { metrics: metrics.collect(), observation: seen };
                 tick(now, policy, &inputs, memory).plan

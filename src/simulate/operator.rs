@@ -49,6 +49,7 @@ impl Operator {
                 source: "embedded".into(),
                 query: "load".into(),
                 tenant: None,
+                learned: None,
                 capacity_per_replica: capacity,
             }],
             min_replicas: cluster.hpa.users_minimum(),
@@ -60,6 +61,7 @@ impl Operator {
             occasions: Vec::new(),
             hold: None,
             pods_per_second: None,
+            slots: None,
         };
         let memory = Memory::new(vec![MetricMemory::learn(history, &policy, capacity)]);
         Operator { policy, memory }
@@ -70,13 +72,26 @@ impl Operator {
         self.memory.plan = Default::default();
     }
 
+    /// From now on a replica is counted on for so much load.
+    pub fn count_on(&mut self, capacity: f64) {
+        if let Some(metric) = self.policy.metrics.first_mut() {
+            metric.capacity_per_replica = capacity;
+        }
+    }
+
     /// One turn: observe the cluster, decide, write.
     pub fn turn(&mut self, now: Time, samples: Vec<Sample>, source: SourceState, cluster: &mut Cluster) -> Turn {
         self.policy.min_replicas = cluster.hpa.users_minimum();
         self.policy.max_replicas = cluster.hpa.max_replicas;
         let capacity_per_replica = self.policy.metrics.first().map_or(0.0, |m| m.capacity_per_replica);
         let inputs = Inputs {
-            metrics: vec![MetricInputs { samples, source, capacity_per_replica, settling: Duration::ZERO }],
+            metrics: vec![MetricInputs {
+                samples,
+                source,
+                capacity_per_replica,
+                settling: Duration::ZERO,
+                reading: None,
+            }],
             observation: Observation {
                 at: now,
                 replicas: cluster.deployment.replicas(),

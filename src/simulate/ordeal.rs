@@ -4,24 +4,29 @@ use super::cluster::{Cluster, WorkloadSpec};
 use super::hpa::SYNC;
 use super::operator::{Operator, OptIn};
 use super::pods::StartDelay;
+use crate::demand::{Capacities, Usage};
 use crate::plan::SourceState;
 use crate::rng;
 use crate::series::{Sample, Series};
-use crate::units::{Step, Time};
+use crate::units::{Replicas, Step, Time};
 use rand::Rng as _;
 use serde::Serialize;
 use std::time::Duration;
 
 /// Minutes of a day.
 const DAY: u64 = 1440;
-/// Days that are known before the one that is scored.
-const DAYS: u64 = 3;
+/// Days that are known before the ones that are scored.
+const DAYS: u64 = 8;
+/// Days that are scored; what goes wrong goes wrong on the first of them, or on the day before.
+const SCORED: u64 = 7;
 /// The load's peak is at noon, in minutes of the day.
 const NOON: u64 = 720;
 /// The load at its peak, in what one replica serves.
 const PEAK: f64 = 40.0;
 /// What one replica serves.
 const CAPACITY: f64 = 10.0;
+/// What a replica of the weaker version serves of that.
+const WEAKER: f64 = 0.7;
 /// The autoscalers' target, percent of what a replica serves.
 const TARGET: f64 = 0.8;
 
@@ -37,6 +42,8 @@ pub enum Trouble {
     Restart,
     /// The day before was measured at ten times the truth.
     PoisonedDay,
+    /// At the first noon a new version is rolled out, of which a replica serves 70 % of what it did.
+    WeakerVersion,
 }
 
 /// Who scales.
@@ -58,9 +65,9 @@ pub struct Ordeal {
     pub trouble: Trouble,
     /// Who scaled.
     pub scaler: Scaler,
-    /// Unserved over offered work of the day.
+    /// Unserved over offered work of the week.
     pub unserved_fraction: f64,
-    /// Hours of pods of the day.
+    /// Hours of pods of the week.
     pub replica_hours: f64,
     /// Minutes in which some work went unserved.
     pub late_minutes: u64,
@@ -68,7 +75,8 @@ pub struct Ordeal {
 
 /// Every trouble for every autoscaler, on the same load with the same pods.
 pub fn ordeals(seed: u64) -> Vec<Ordeal> {
-    let troubles = [Trouble::None, Trouble::MetricsLost, Trouble::Restart, Trouble::PoisonedDay];
+    let troubles =
+        [Trouble::None, Trouble::MetricsLost, Trouble::Restart, Trouble::PoisonedDay, Trouble::WeakerVersion];
     let scalers = [Scaler::Forescale, Scaler::Hpa, Scaler::Keda];
     troubles.iter().flat_map(|t| scalers.iter().map(|s| ordeal(seed, *t, *s))).collect()
 }
@@ -80,7 +88,30 @@ fn loads(seed: u64) -> Vec<f64> {
         // a quarter of the peak at midnight
         PEAK * CAPACITY * (0.625 - 0.375 * day)
     };
-    (0..(DAYS + 1) * DAY).map(|m| load(m) * rng.random_range(0.95..1.05)).collect()
+    (0..(DAYS + SCORED) * DAY).map(|m| load(m) * rng.random_range(0.95..1.05)).collect()
+}
+
+/// What the pods of a cluster use, and what a replica is learned to serve from it. A replica uses 0.1 cores idle and 0.7 at
+/// its capacity.
+struct Meter {
+    learned: Capacities,
+    version: &'static str,
+    strength: f64,
+}
+
+impl Meter {
+    fn new() -> Meter {
+        Meter { learned: Capacities::new(0.7, Some(0.8)), version: "old", strength: 1.0 }
+    }
+
+    /// A minute of `load` on `ready` replicas. What a replica can be counted on for.
+    fn read(&mut self, load: f64, ready: Replicas) -> Option<f64> {
+        let each = load / f64::from(ready.max(1)) / (CAPACITY * self.strength);
+        let cores = f64::from(ready) * (0.1 + 0.6 * each.min(1.1));
+        let versions = [(self.version.to_owned(), (Some(f64::from(ready)), Some(cores)))].into();
+        self.learned.learn(&Usage { load: Some(load), replicas: Some(f64::from(ready)), versions });
+        self.learned.in_force(&[(self.version.to_owned(), ready)].into())
+    }
 }
 
 fn ordeal(seed: u64, trouble: Trouble, scaler: Scaler) -> Ordeal {
@@ -103,7 +134,12 @@ fn ordeal(seed: u64, trouble: Trouble, scaler: Scaler) -> Ordeal {
         time_zone: "UTC".into(),
     };
     let mut operator = (scaler == Scaler::Forescale).then(|| Operator::learn(&history, &cluster, &opt_in));
-    for minute in 0..DAY {
+    let mut meter = Meter::new();
+    for minute in 0..SCORED * DAY {
+        if trouble == Trouble::WeakerVersion && minute == NOON {
+            (meter.version, meter.strength) = ("new", WEAKER);
+            cluster.set_strength(WEAKER);
+        }
         let load = loads.get((start + minute) as usize).copied().unwrap_or(0.0);
         let lost = trouble == Trouble::MetricsLost && (NOON - 60..NOON + 60).contains(&minute);
         let away = trouble == Trouble::Restart && (NOON..NOON + 3).contains(&minute);
@@ -128,6 +164,11 @@ fn ordeal(seed: u64, trouble: Trouble, scaler: Scaler) -> Ordeal {
             } else {
                 (vec![Sample::Valid(load)], SourceState::Fresh)
             };
+            if trouble == Trouble::WeakerVersion
+                && let Some(capacity) = meter.read(load, cluster.deployment.ready(cluster.now()))
+            {
+                operator.count_on(capacity);
+            }
             operator.turn(cluster.now(), samples, source, &mut cluster);
         }
     }
@@ -156,5 +197,32 @@ mod tests {
         assert!(restart <= of(Trouble::None, Scaler::Forescale).unserved_fraction + 1e-4, "{all:#?}");
         let poisoned = of(Trouble::PoisonedDay, Scaler::Forescale).unserved_fraction;
         assert!(poisoned <= of(Trouble::PoisonedDay, Scaler::Hpa).unserved_fraction, "{all:#?}");
+    }
+
+    #[test]
+    fn a_weaker_version_is_learned_and_gets_more_replicas() {
+        let ours = ordeal(5, Trouble::WeakerVersion, Scaler::Forescale);
+        let alone = ordeal(5, Trouble::WeakerVersion, Scaler::Hpa);
+        assert!(alone.unserved_fraction > 0.05, "an HPA on requests goes on as before: {alone:?}");
+        assert!(ours.unserved_fraction < 0.01, "an hour until it is known: {ours:?}");
+        let mut meter = Meter::new();
+        (0..200).for_each(|minute| {
+            meter.read(200.0 + f64::from(minute % 60), 30);
+        });
+        (meter.version, meter.strength) = ("new", WEAKER);
+        (0..60).for_each(|minute| {
+            meter.read(150.0 + f64::from(minute), 30);
+        });
+        let told = meter.learned.regression().unwrap();
+        assert!((told.now / told.before / WEAKER - 1.0).abs() < 0.02, "{told:?}");
+    }
+
+    #[test]
+    fn after_a_day_of_ten_times_the_load_the_next_week_is_planned_as_ever() {
+        let hours = |trouble| ordeal(3, trouble, Scaler::Forescale);
+        let (poisoned, never) = (hours(Trouble::PoisonedDay), hours(Trouble::None));
+        let ratio = poisoned.replica_hours / never.replica_hours;
+        assert!((0.95..1.15).contains(&ratio), "{ratio}: {poisoned:?} {never:?}");
+        assert!(poisoned.unserved_fraction <= never.unserved_fraction + 1e-4, "{poisoned:?} {never:?}");
     }
 }

@@ -29,6 +29,10 @@ pub struct WorkloadGauges {
     pub stopped: bool,
     /// The lead time that is planned for, seconds.
     pub lead: Option<f64>,
+    /// Load that one replica was learned to serve.
+    pub capacity: Option<f64>,
+    /// A version serves far less than the one before it.
+    pub regressed: bool,
     /// One per metric: newest load, age of its sample in seconds, whether its source is fresh, forecast by quantile.
     pub metrics: Vec<MetricGauges>,
 }

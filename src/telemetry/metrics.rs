@@ -3,6 +3,7 @@
 
 use super::gauges::{PoolGauges, WorkloadGauges};
 use super::guards::GuardMetrics;
+use super::replicas::ReplicaMetrics;
 use crate::actuate::Write;
 use crate::demand::{LeadLine, StartPath};
 use crate::forecast::Trust;
@@ -123,6 +124,7 @@ pub struct Metrics {
     dollars: Family<SourceOf, Value>,
     capped: Family<SourceOf, Gauge>,
     lead: Family<Of, Value>,
+    of_replicas: ReplicaMetrics,
     lead_time: Family<PhaseOf, Value>,
     lead_starts: Family<PathOf, Gauge>,
     lead_objective: Family<PathOf, Value>,
@@ -167,6 +169,7 @@ impl Metrics {
             dollars: Family::default(),
             capped: Family::default(),
             lead: Family::default(),
+            of_replicas: ReplicaMetrics::default(),
             lead_time: Family::default(),
             lead_starts: Family::default(),
             lead_objective: Family::default(),
@@ -191,6 +194,7 @@ impl Metrics {
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         r.register("build_info", "Version of the program", build);
         self.guards.register(r);
+        self.of_replicas.register(r);
         r.register("tick_decisions", "Decisions made", self.decisions.clone());
         r.register(
             "actuate_writes",
@@ -395,6 +399,7 @@ impl Metrics {
         }
         self.decision_age.clear();
         self.lead.clear();
+        self.of_replicas.clear();
         for family in [&self.load, &self.sample_age] {
             family.clear();
         }
@@ -424,6 +429,7 @@ impl Metrics {
         if let Some(age) = w.decision_age {
             self.decision_age.get_or_create(&of).set(age);
         }
+        self.of_replicas.set(w);
         if let Some(lead) = w.lead {
             self.lead.get_or_create(&of).set(lead);
         }

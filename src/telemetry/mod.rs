@@ -6,6 +6,8 @@ mod gauges;
 mod guards;
 #[cfg(feature = "daemon")]
 mod metrics;
+#[cfg(feature = "daemon")]
+mod replicas;
 
 #[cfg(feature = "daemon")]
 pub use gauges::{MetricGauges, PoolGauges, WorkloadGauges};

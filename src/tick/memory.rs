@@ -1,13 +1,14 @@
 //! What a workload's ticks remember.
 
-use crate::demand::{Demand, demand};
-use crate::forecast::{Done, Fitted, Homework, QuantileForecast, Task, Trust, fit};
+use crate::demand::{Demand, Serving, demand};
+use crate::forecast::{Done, Fitted, Homework, QuantileForecast, Task, Trust, WindowForecast, fit};
 use crate::plan::{
-    PlanMemory, PlanTask, Planner, Proposal, Standing, believed, creation, looked_at, ramp, usual_high, usual_low,
+    Aftermath, COLLAPSE, Gain, GainCheck, PlanMemory, PlanTask, Planner, Proposal, Standing, believed, creation,
+    looked_at, ramp, usual_high, usual_low, usual_most,
 };
 use crate::policy::Policy;
-use crate::series::{Evidence, Quality, Sample, Series};
-use crate::units::{Replicas, Step, Time, replicas_for};
+use crate::series::{Evidence, OddTimes, Quality, Sample, Series, Turn};
+use crate::units::{Replicas, Step, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const STALE_STEPS: usize = 3;
 const SURGE: Duration = Duration::from_secs(30 * 60);
 /// Misses in a row that begin a surge.
 const SURGE_MISSES: usize = 2;
+/// Steps up to this long show whether load follows its replicas.
+const GAIN_STEP: Duration = Duration::from_secs(60);
 /// The slope of a surge is extrapolated to this multiple of the load at most.
 const SURGE_CAP: f64 = 2.0;
 
@@ -34,15 +37,54 @@ pub struct MetricMemory {
     /// Steps taken so far, and the newest that was measured.
     taken: usize,
     newest: Option<(Time, f64)>,
+    lessons: Lessons,
+    odd: OddTimes,
+    /// What would be known if the odd time under way had been an ordinary one. None: the time is ordinary.
+    aside: Option<Box<Lessons>>,
+    lead: usize,
+    /// None: never known, so nothing can be said in replicas.
+    serving: Option<Serving>,
+    /// Work slots of a replica, where headroom follows square-root staffing.
+    slots: Option<f64>,
+    latest: Option<Latest>,
+    surge: Surge,
+    gain: (GainCheck, Gain),
+    aftermath: Aftermath,
+}
+
+/// All that is learned from samples.
+#[derive(Debug, Clone)]
+struct Lessons {
     /// What may teach the forecaster; what reacts to the load of now sees all that is believed.
     quality: Quality,
     forecaster: Fitted,
     planner: Planner,
-    lead: usize,
-    /// None: never known, so nothing can be said in replicas.
-    capacity: Option<f64>,
-    latest: Option<Latest>,
-    surge: Surge,
+}
+
+impl Lessons {
+    /// Observes, predicts, proposes. No capacity: nothing can be said in replicas.
+    fn advance(&mut self, at: Time, sample: Sample, lead: usize, serving: Option<Serving>) -> Latest {
+        let lesson = match sample.valid() {
+            Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
+            None => sample,
+        };
+        self.forecaster.observe(at, lesson);
+        let forecast = self.forecaster.predict();
+        let window = forecast.window(lead).filter(|_| forecast.abstains.is_none());
+        let Some(serving) = serving else {
+            let proposal = Proposal { replicas: 0, reactive: None };
+            return Latest { forecast, demand: None, proposal };
+        };
+        let demand = window.map(|w| demand(w, serving));
+        let proposal = match serving.slots {
+            None => self.planner.advance(at, sample, window, serving.capacity),
+            Some(_) => {
+                let window = window.map(|w| WindowForecast { values: w.values.map(|v| serving.staffed(v)), ..*w });
+                self.planner.advance(at, sample.map(|v| serving.staffed(v)), window.as_ref(), serving.capacity)
+            }
+        };
+        Latest { demand, proposal, forecast }
+    }
 }
 
 /// The newest step's results.
@@ -65,10 +107,10 @@ struct Surge {
 }
 
 impl Surge {
-    fn advance(&mut self, at: Time, sample: Sample, capacity: f64, lead: usize) {
+    fn advance(&mut self, at: Time, sample: Sample, serving: Serving, lead: usize) {
         if let Some(load) = sample.measured() {
             let expected = if self.expected.len() >= lead { self.expected.front() } else { None };
-            let missed = expected.is_some_and(|(upper, ready)| load > *upper && replicas_for(load, capacity) > *ready);
+            let missed = expected.is_some_and(|(upper, ready)| load > *upper && serving.replicas(load) > *ready);
             self.misses = if missed { self.misses + 1 } else { 0 };
             let slope = self.previous.map_or(0.0, |p| (load - p).max(0.0));
             self.load = (load + slope * lead as f64).min(SURGE_CAP * load);
@@ -115,13 +157,20 @@ impl MetricMemory {
             series: Series::new(history.at(0), step, looked_at(step)),
             taken: 0,
             newest: None,
-            quality: Quality::new(step, &policy.time_zone).with(&policy.occasions),
-            forecaster: fit(&Series::new(history.at(0), step, 1), &task),
-            planner: Planner::new(plan_task),
+            lessons: Lessons {
+                quality: Quality::new(step, &policy.time_zone).with(&policy.occasions),
+                forecaster: fit(&Series::new(history.at(0), step, 1), &task),
+                planner: Planner::new(plan_task),
+            },
+            odd: OddTimes::new(step),
+            aside: None,
             lead,
-            capacity: usable(capacity),
+            serving: Serving::new(capacity, policy.slots),
+            slots: policy.slots,
             latest: None,
             surge: Surge::default(),
+            gain: Default::default(),
+            aftermath: Aftermath::new(step),
         };
         for (_, sample) in history.iter() {
             memory.advance(sample);
@@ -129,40 +178,58 @@ impl MetricMemory {
         memory
     }
 
-    /// One step: observe, predict, propose.
+    /// One step: observe, predict, propose. An odd time is learned from, and forgotten when it turns out to have been an
+    /// exception.
     fn advance(&mut self, sample: Sample) {
         let at = self.series.next_at();
-        let sample = believed(sample, &self.series);
+        let sample = self.believed(sample);
         self.series.push(sample);
         self.taken += 1;
         self.newest = sample.measured().map(|load| (at, load)).or(self.newest);
-        let lesson = match sample.valid() {
-            Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
-            None => sample,
-        };
-        self.forecaster.observe(at, lesson);
-        let forecast = self.forecaster.predict();
-        let window = forecast.window(self.lead).filter(|_| forecast.abstains.is_none());
-        let Some(capacity) = self.capacity else {
-            let proposal = Proposal { replicas: 0, reactive: None };
-            self.latest = Some(Latest { forecast, demand: None, proposal });
-            return;
-        };
-        let demand = window.map(|w| demand(w, capacity));
-        self.surge.advance(at, sample, capacity, self.lead);
-        let proposal = self.planner.advance(at, sample, window, capacity);
-        let upper = window.map_or(f64::INFINITY, |w| w.highest());
-        self.surge.expect(upper, proposal.replicas, self.lead);
-        self.latest = Some(Latest { forecast, demand, proposal });
+        self.aftermath.advance(at, sample, self.lessons.quality.low(at));
+        let (lead, serving) = (self.lead, self.serving);
+        match self.odd.advance(sample) {
+            Turn::Ordinary => self.aside = None,
+            Turn::Odd(instead) => {
+                let aside = self.aside.get_or_insert_with(|| Box::new(self.lessons.clone()));
+                aside.advance(at, instead, lead, serving);
+            }
+            Turn::Over => {
+                if let Some(aside) = self.aside.take() {
+                    self.lessons = *aside;
+                }
+            }
+        }
+        let latest = self.lessons.advance(at, sample, lead, serving);
+        if let Some(serving) = serving {
+            self.surge.advance(at, sample, serving, lead);
+            let upper = latest.demand.and(latest.forecast.window(lead)).map_or(f64::INFINITY, |w| w.highest());
+            self.surge.expect(upper, latest.proposal.replicas, lead);
+        }
+        self.latest = Some(latest);
     }
 
-    /// Takes what a tick is given.
-    pub(super) fn take(&mut self, new: &MetricInputs) {
-        if let Some(capacity) = usable(new.capacity_per_replica) {
-            self.capacity = Some(capacity);
+    /// The next sample with what is not credible marked. What is only back at what it was before an odd time is.
+    fn believed(&self, sample: Sample) -> Sample {
+        match (believed(sample, &self.series), sample) {
+            (Sample::Suspect(_), Sample::Valid(load)) if self.odd.is_back(load, COLLAPSE) => sample,
+            (believed, _) => believed,
         }
+    }
+
+    /// Takes what a tick is given, and the replicas that are ready now.
+    pub(super) fn take(&mut self, new: &MetricInputs, ready: Replicas) {
+        self.serving = Serving::new(new.capacity_per_replica, self.slots).or(self.serving);
         for sample in &new.samples {
             self.advance(*sample);
+        }
+        // within a coarse step nobody can tell what came first
+        let fine = self.series.step().duration() <= GAIN_STEP;
+        if let Some(load) =
+            new.samples.last().filter(|_| fine).and_then(|_| self.series.get(self.series.len() - 1).measured())
+        {
+            let (check, gain) = &mut self.gain;
+            *gain = check.advance(load, ready, || usual_most(&self.series));
         }
     }
 
@@ -175,7 +242,7 @@ impl MetricMemory {
         };
         let old = now.since(self.series.at(measured)) > self.series.step().times(STALE_STEPS) + new.settling;
         match (&new.source, self.series.get(newest)) {
-            _ if self.capacity.is_none() => Standing::Stale,
+            _ if self.serving.is_none() => Standing::Stale,
             (SourceState::Fresh, _) if old => Standing::Stale,
             (SourceState::Fresh, Sample::Missing) => Standing::Gap,
             (SourceState::Fresh, Sample::Valid(_) | Sample::Censored(_) | Sample::Event(_)) => Standing::Fresh,
@@ -195,7 +262,7 @@ impl MetricMemory {
         // later needs at the confidence with which the proposal covers the need at the lead
         let level = latest.demand.map(|d| d.replicas.iter().filter(|r| **r <= wanted).count().saturating_sub(1));
         let later = latest.forecast.windows.iter().filter_map(|window| {
-            let need = demand(window, self.capacity?).replicas.get(level?).copied()?;
+            let need = demand(window, self.serving?).replicas.get(level?).copied()?;
             Some((window.horizon.checked_sub(self.lead)?, need))
         });
         Some(ramp(running, wanted, later, per_step))
@@ -207,20 +274,38 @@ impl MetricMemory {
 
     /// Replicas for the load a surge leads to. None: there is no surge.
     pub(super) fn surge(&self) -> Option<Replicas> {
-        self.surge.until.and(self.capacity).map(|capacity| replicas_for(self.surge.load, capacity))
+        self.surge.until.and(self.serving).map(|serving| serving.replicas(self.surge.load))
+    }
+
+    /// Replicas for a load that was read just now. None: it is no load, or nothing can be said in replicas.
+    pub fn need(&self, load: f64) -> Option<Replicas> {
+        believed(Sample::Valid(load), &self.series)
+            .valid()
+            .zip(self.serving)
+            .map(|(load, serving)| serving.replicas(load))
+    }
+
+    /// True while an outage was there within the hour, or what looks like one.
+    pub(super) fn aftermath(&self, now: Time) -> bool {
+        self.aftermath.holds(now)
+    }
+
+    /// Whether its load answers to more replicas.
+    pub(super) fn gain(&self) -> Gain {
+        self.gain.1
     }
 
     pub(super) fn usual_low(&self) -> Option<Replicas> {
-        usual_low(&self.series).zip(self.capacity).map(|(load, capacity)| replicas_for(load, capacity))
+        usual_low(&self.series).zip(self.serving).map(|(load, serving)| serving.replicas(load))
     }
 
     /// At this time of day, on the last 14 days.
     pub(super) fn usual_high(&self, now: Time) -> Option<Replicas> {
         let since = now.since(self.series.next_at()).as_secs() / u64::from(self.series.step().secs());
         let later = usize::try_from(since).unwrap_or(usize::MAX).saturating_add(1).min(LATER_MAX);
-        usual_high(self.forecaster.around(later))
-            .zip(self.capacity)
-            .map(|(load, capacity)| replicas_for(load, capacity))
+        usual_high(self.lessons.forecaster.around(later))
+            .zip(self.serving)
+            .map(|(load, serving)| serving.replicas(load))
     }
 
     /// Steps taken so far.
@@ -248,27 +333,23 @@ impl MetricMemory {
 
     /// How far the forecast at the lead can be trusted.
     pub fn trust(&self) -> Option<Trust> {
-        self.forecaster.trust(self.lead)
+        self.lessons.forecaster.trust(self.lead)
     }
 
     /// Work of the forecaster that is to be done off the tick. None: nothing.
     pub fn homework(&mut self) -> Option<Homework> {
-        self.forecaster.homework()
+        self.lessons.forecaster.homework()
     }
 
     /// Takes work that was done.
     pub fn hand_in(&mut self, done: Done) {
-        self.forecaster.hand_in(done);
+        self.lessons.forecaster.hand_in(done);
     }
 
     /// The decision layer: its candidates and their books.
     pub fn planner(&self) -> &Planner {
-        &self.planner
+        &self.lessons.planner
     }
-}
-
-fn usable(capacity: f64) -> Option<f64> {
-    (capacity.is_finite() && capacity > 0.0).then_some(capacity)
 }
 
 /// The horizons that are forecast: the lead, the lead plus the time that creating as many pods as may be takes, and 3, 15

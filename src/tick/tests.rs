@@ -5,7 +5,13 @@ use crate::units::{LeadTime, Step};
 use proptest::prelude::*;
 
 fn policy(metrics: usize) -> Policy {
-    let metric = LoadMetric { source: "prom".into(), query: "load".into(), capacity_per_replica: 10.0, tenant: None };
+    let metric = LoadMetric {
+        source: "prom".into(),
+        query: "load".into(),
+        capacity_per_replica: 10.0,
+        tenant: None,
+        learned: None,
+    };
     Policy {
         mode: Mode::Act,
         metrics: vec![metric; metrics],
@@ -18,6 +24,7 @@ fn policy(metrics: usize) -> Policy {
         occasions: Vec::new(),
         hold: None,
         pods_per_second: None,
+        slots: None,
     }
 }
 
@@ -46,6 +53,7 @@ fn given(sample: Sample, replicas: u32) -> Inputs {
             source: SourceState::Fresh,
             capacity_per_replica: 10.0,
             settling: Duration::ZERO,
+            reading: None,
         }],
         observation: look(replicas),
     }
@@ -222,7 +230,7 @@ proptest! {
                 1 => SourceState::Failing { error: "x".into() },
                 _ => SourceState::Fresh,
             };
-            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO };
+            let one = MetricInputs { samples, source: source.clone(), capacity_per_replica: capacity, settling: Duration::ZERO, reading: None };
             let mut observation = look(replicas);
             observation.autoscaled = autoscaled;
             let before = memory.plan.last();
@@ -269,4 +277,38 @@ fn a_forecast_asks_for_no_more_than_can_be_created_until_the_next_decision() {
         replicas = decision.plan.replicas;
     }
     assert!(limited > 0, "the limit was never met");
+}
+
+#[test]
+fn a_reading_between_the_steps_raises_at_once_and_lowers_nothing() {
+    let policy = policy(1);
+    let mut memory = Memory::new(vec![MetricMemory::learn(&wave(1800), &policy, 10.0)]);
+    let before = tick(minute(1800), &policy, &given(Sample::Valid(250.0), 30), &mut memory).plan.replicas;
+    let mut between = given(Sample::Missing, before);
+    between.metrics[0].samples.clear();
+    let mut read = |reading| {
+        between.metrics[0].reading = Some(reading);
+        let decision = tick(minute(1800) + Duration::from_secs(5), &policy, &between, &mut memory);
+        (decision.plan.replicas, decision.evidence.parts.reactive)
+    };
+    assert_eq!(read(10.0), (before, Some(25)), "less than the sample of a moment ago: the larger counts");
+    assert_eq!(read(470.0), (47, Some(47)), "within seconds");
+    assert_eq!(read(f64::NAN), (47, Some(25)), "no load; what was read is held as any need is");
+    assert_eq!(memory.metrics[0].taken(), 1801, "it teaches nothing");
+}
+
+#[test]
+fn a_sum_of_what_each_pod_has_is_not_chased_to_the_upper_bound() {
+    let policy = Policy { max_replicas: 1000, ..policy(1) };
+    let history = Series::of(Time::from_secs(0), Step::MINUTE, (0..300).map(|_| Sample::Valid(30.0)));
+    let mut memory = Memory::new(vec![MetricMemory::learn(&history, &policy, 10.0)]);
+    // every pod has 15, and its limit is 10: more pods are more load
+    let (mut replicas, mut reasons) = (3, Vec::new());
+    for i in 0..120 {
+        let inputs = given(Sample::Valid(15.0 * f64::from(replicas)), replicas);
+        let plan = tick(minute(300 + i), &policy, &inputs, &mut memory).plan;
+        replicas = plan.replicas;
+        reasons.push(plan.reason);
+    }
+    assert!(replicas < 100 && reasons[60..].iter().all(|r| *r == Reason::NoGain), "{replicas}: {reasons:?}");
 }

@@ -1,10 +1,17 @@
 //! What `/statez` tells of one workload.
 
 use super::{Learning, Tended};
-use crate::config::Config;
+use crate::config::{Config, SourceKind};
 use crate::daemon::statez::{MetricState, WorkloadState};
 
 impl Tended {
+    /// Sources that cannot be read between the steps.
+    fn minutes_only(&self, config: &Config) -> Option<String> {
+        let slow = |name: &&str| config.sources.get(*name).is_some_and(|s| matches!(s.kind, SourceKind::Cloudwatch(_)));
+        let name = self.policy.iter().flat_map(|p| &p.metrics).map(|m| m.source.as_str()).find(slow)?;
+        Some(format!("source {name} has minutes only, so nothing is read from it between the steps"))
+    }
+
     /// For `/statez`.
     pub fn state(&self, config: &Config) -> WorkloadState {
         let metrics = self.feeds.iter().enumerate().map(|(i, feed)| {
@@ -25,7 +32,7 @@ impl Tended {
             workload: self.sight.workload().clone(),
             mode: self.mode(config),
             problems: self.problems.clone(),
-            notes: self.notes.iter().chain(&self.unfit).cloned().collect(),
+            notes: self.notes.iter().chain(&self.unfit).cloned().chain(self.minutes_only(config)).collect(),
             policy: self.policy.clone(),
             observation: self.sight.observation.clone(),
             target: self.sight.target.as_ref().ok().map(|t| t.target.clone()),
@@ -33,10 +40,10 @@ impl Tended {
             own_floor: self.own_floor(),
             stopped: self.sight.stopped.as_ref().map(ToString::to_string),
             lead: self.outlook.shown.clone(),
+            capacity: self.outlook.capacity(),
             outcome: self.outcome,
             write_error: self.write_error.clone(),
             metrics: metrics.collect(),
-            peak_ahead: self.days.peak(),
             learning: self.learning != Learning::Done,
             decision: self.decision.clone(),
         }

@@ -161,6 +161,10 @@ impl HistorySource for CloudWatch {
         Box::pin(self.fetch_all(request))
     }
 
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     fn settling(&self, query: &str) -> Duration {
         let Ok(spec) = Spec::parse(query, "query") else { return Duration::ZERO };
         let delay = lock(&self.memory).settling.get(query).map(|s| s.delay(&spec));

@@ -15,33 +15,33 @@ const ABOUT_THE_QUERY: &str = "PromQL ";
 const MAX_WARNINGS: usize = 10;
 
 /// Labels of one series.
-pub type Labels = BTreeMap<String, String>;
+pub(super) type Labels = BTreeMap<String, String>;
 
 /// One series of an answer.
 #[derive(Debug, PartialEq)]
-pub struct Found {
+pub(super) struct Found {
     /// Its labels.
-    pub labels: Labels,
+    pub(super) labels: Labels,
     /// Its points as they came.
-    pub points: Points,
+    pub(super) points: Points,
     /// Samples that are no finite numbers.
-    pub not_numbers: usize,
+    pub(super) not_numbers: usize,
     /// It holds native histograms.
-    pub histograms: bool,
+    pub(super) histograms: bool,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Matrix {
+pub(super) struct Matrix {
     /// All series.
-    pub series: Vec<Found>,
+    pub(super) series: Vec<Found>,
     /// What the server said beside them.
-    pub warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// What an answer was instead of one.
 #[derive(Debug, PartialEq)]
-pub enum Unusable {
+pub(super) enum Unusable {
     /// `status: error`: type and text.
     Error(String, String),
     /// The server says that data is missing from it: its words.
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Pair {
 }
 
 /// Reads the body of an answer with status 200.
-pub fn parse(body: &[u8]) -> Result<Matrix, Unusable> {
+pub(super) fn parse(body: &[u8]) -> Result<Matrix, Unusable> {
     const JSON: &str = "an answer of the Prometheus HTTP API in JSON";
     let start = body.trim_ascii_start();
     match start.first() {
@@ -144,7 +144,7 @@ fn beginning(text: &[u8]) -> String {
 }
 
 /// The error of an answer with another status than 200, if it is one of the API's own: type and text.
-pub fn parse_error(body: &[u8]) -> Option<(String, String)> {
+pub(super) fn parse_error(body: &[u8]) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct ErrorBody {
         #[serde(rename = "errorType", default)]

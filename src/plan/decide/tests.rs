@@ -14,6 +14,8 @@ fn evidence(reactive: Replicas, forecast: Replicas) -> Evidence {
         usual_high: None,
         usual_low: None,
         surge: None,
+        outage: false,
+        gain: Gain::Unquestioned,
         reacting: Reason::Reactive,
     }
 }
@@ -203,6 +205,8 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
             usual_high,
             usual_low,
             surge,
+            outage: false,
+            gain: Gain::Unquestioned,
             reacting: Reason::Reactive,
         })
 }
@@ -277,4 +281,18 @@ fn a_quota_lowers_nothing_that_runs() {
     let blocked = Observation { blocked: Some("quota".into()), ..seen(20, false) };
     let plan = decide(at(20), BOUNDS, &evidence(3, 40), &blocked, &mut memory);
     assert_eq!((plan.replicas, plan.reason), (20, Reason::Blocked));
+}
+
+#[test]
+fn where_more_replicas_are_no_help_only_people_raise() {
+    let mut memory = PlanMemory::default();
+    let mut e = evidence(20, 20);
+    e.gain = Gain::Missing;
+    let plan = decide(at(0), BOUNDS, &e, &seen(8, false), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (8, Reason::NoGain));
+    e.parts.schedule = Some(12);
+    let plan = decide(at(1), BOUNDS, &e, &seen(8, false), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (12, Reason::NoGain), "a schedule asks for 12");
+    e.gain = Gain::Unquestioned;
+    assert_eq!(decide(at(2), BOUNDS, &e, &seen(12, false), &mut memory).replicas, 20);
 }

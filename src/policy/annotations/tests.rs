@@ -82,7 +82,7 @@ fn messages() {
         ),
         (
             &[("mode", "act"), ("capacity-per-replica", "-3")],
-            "capacity-per-replica: expected a quantity above 0, such as 120 or 500m; found \"-3\"; for example 120",
+            "capacity-per-replica: expected a quantity above 0, such as 120 or 500m, or auto; found \"-3\"; for example 120",
         ),
         (
             &[("mode", "act"), ("load-query", "sum(x)")],
@@ -134,7 +134,11 @@ proptest! {
         match Annotations::parse("x", &all) {
             Ok(Some(a)) => {
                 prop_assert!(a.unserved_budget.is_none_or(|b| b > 0.0 && b < 1.0));
-                prop_assert!(a.capacity_per_replica.is_none_or(|c| c > 0.0 && c.is_finite()));
+                let usable = match a.capacity_per_replica {
+                    Some(GivenCapacity::Load(load)) => load > 0.0 && load.is_finite(),
+                    Some(GivenCapacity::Learned) | None => true,
+                };
+                prop_assert!(usable);
                 prop_assert!(a.max_replicas.is_none_or(|m| (1..=MAX_REPLICAS).contains(&m)));
             }
             Ok(None) => prop_assert!(!all.contains_key("forescale.dev/mode")),

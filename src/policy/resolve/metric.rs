@@ -3,21 +3,29 @@
 use super::{Resolver, title};
 use crate::config::{SourceConfig, SourceKind, Template, pod_names, unknown_source};
 use crate::error::{Problem, without_credentials};
-use crate::policy::annotations::PREFIX;
+use crate::policy::annotations::{GivenCapacity, PREFIX};
 use crate::policy::cloudwatch::{self, CloudwatchLoad};
 use crate::policy::{
-    AutoscalerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, WorkloadKind, load,
+    AutoscalerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, UsageQueries,
+    WorkloadKind, load,
 };
 use std::collections::BTreeMap;
 
 impl Resolver<'_> {
     /// Every load that is known: the annotation's, or all that the autoscaler scales on and that can be used.
-    pub(super) fn metrics(&mut self, autoscaler: Option<&AutoscalerView>) -> Vec<LoadMetric> {
-        if let Some(query) = &self.annotations.load_query {
-            return self.annotated(query.clone(), autoscaler).into_iter().collect();
-        }
+    /// Beside them the work slots of a replica, where headroom is to follow square-root staffing.
+    pub(super) fn metrics(&mut self, autoscaler: Option<&AutoscalerView>) -> (Vec<LoadMetric>, Option<f64>) {
+        let slots = self.slots(autoscaler);
+        let metrics = match &self.annotations.load_query {
+            Some(query) => self.annotated(query.clone(), autoscaler).into_iter().collect(),
+            None => self.scaled_on(autoscaler, slots),
+        };
+        (metrics, slots)
+    }
+
+    fn scaled_on(&mut self, autoscaler: Option<&AutoscalerView>, slots: Option<f64>) -> Vec<LoadMetric> {
         let found = match autoscaler {
-            Some(AutoscalerView::HorizontalPodAutoscaler(hpa)) => self.of_hpa(hpa),
+            Some(AutoscalerView::HorizontalPodAutoscaler(hpa)) => self.of_hpa(hpa, slots.is_some()),
             Some(AutoscalerView::ScaledObject(keda)) => self.of_scaled_object(keda),
             None => Vec::new(),
         };
@@ -28,7 +36,7 @@ impl Resolver<'_> {
                 Err(problem) => skipped.push(problem),
             }
         }
-        self.override_capacity(&mut metrics);
+        self.override_capacity(&mut metrics, slots);
         if metrics.is_empty() && self.annotations.schedule.is_empty() {
             if skipped.is_empty() {
                 skipped.push(self.no_load(autoscaler));
@@ -75,18 +83,31 @@ impl Resolver<'_> {
             }
             _ => None,
         };
-        let capacity = self.annotations.capacity_per_replica?;
+        let (capacity, learned) = match self.annotations.capacity_per_replica? {
+            GivenCapacity::Load(capacity) => (Some(capacity), None),
+            GivenCapacity::Learned => {
+                (None, Some(self.usage(self.annotations.staffed).map_err(|p| self.problems.push(p)).ok()?))
+            }
+        };
         let metric = self.load(&at, name, query, capacity).map_err(|problem| self.problems.push(problem)).ok()?;
-        Some(LoadMetric { tenant, ..metric })
+        Some(LoadMetric { tenant, learned, ..metric })
     }
 
     /// `capacity-per-replica` without a query holds for the one metric there is.
-    fn override_capacity(&mut self, metrics: &mut [LoadMetric]) {
-        let Some(capacity) = self.annotations.capacity_per_replica else { return };
-        match metrics {
-            [metric] => metric.capacity_per_replica = capacity,
-            [] => {}
-            several => {
+    fn override_capacity(&mut self, metrics: &mut [LoadMetric], slots: Option<f64>) {
+        let Some(given) = self.annotations.capacity_per_replica else { return };
+        match (metrics, given) {
+            ([metric], GivenCapacity::Load(capacity)) => metric.capacity_per_replica = capacity,
+            ([metric], GivenCapacity::Learned) => match self.usage(slots.is_some()) {
+                Ok(_) if self.is_cores(metric) => {
+                    let at = self.annotation("capacity-per-replica");
+                    self.note(at, "the load is cores, so the target says exactly what a replica serves: not learned");
+                }
+                Ok(usage) => metric.learned = Some(usage),
+                Err(problem) => self.problems.push(problem),
+            },
+            ([], _) => {}
+            (several, _) => {
                 let at = self.annotation("capacity-per-replica");
                 let problem = Problem::new(at, "one metric that it is the capacity for", format!("{}", several.len()))
                     .help(format!("remove it, or choose the load with {PREFIX}load-query"));
@@ -119,7 +140,13 @@ impl Resolver<'_> {
     }
 
     /// A load that nothing speaks against. A metric spec is judged where its language is read.
-    fn load(&mut self, at: &str, source: String, query: String, capacity: f64) -> Result<LoadMetric, Problem> {
+    fn load(
+        &mut self,
+        at: &str,
+        source: String,
+        query: String,
+        capacity: impl Into<Option<f64>>,
+    ) -> Result<LoadMetric, Problem> {
         let promql = self.config.sources.get(&source).is_none_or(|s| matches!(s.kind, SourceKind::Prometheus(_)));
         if let Some(reason) = load::refusal(&query).filter(|_| promql) {
             let expected = "a load: a sum offered from outside, such as requests/s or total cores";
@@ -129,13 +156,14 @@ impl Resolver<'_> {
         if promql && load::hides_missing(&query) {
             self.note(at, "`or vector(0)` makes missing samples read as zero: without it, a gap is seen as a gap");
         }
-        if !(capacity.is_finite() && capacity > 0.0) {
+        let capacity = capacity.into();
+        if let Some(capacity) = capacity.filter(|c| !(c.is_finite() && *c > 0.0)) {
             return Err(Problem::new(at, "a target above 0", capacity.to_string()));
         }
-        Ok(LoadMetric { source, query, capacity_per_replica: capacity, tenant: None })
+        Ok(LoadMetric { source, query, capacity_per_replica: capacity.unwrap_or(0.0), tenant: None, learned: None })
     }
 
-    fn of_hpa(&mut self, hpa: &HpaView) -> Vec<Result<LoadMetric, Problem>> {
+    fn of_hpa(&mut self, hpa: &HpaView, full: bool) -> Vec<Result<LoadMetric, Problem>> {
         let at = format!("HorizontalPodAutoscaler {} of {}", hpa.name, self.at);
         hpa.metrics
             .iter()
@@ -144,7 +172,7 @@ impl Resolver<'_> {
                 let at = format!("{at}: spec.metrics[{i}]");
                 match metric {
                     MetricView::Resource { resource, container, target } => {
-                        self.cpu(&at, resource, container.as_deref(), *target)
+                        self.cpu(&at, resource, container.as_deref(), *target, full)
                     }
                     MetricView::Pods { metric, target } => self.named(&at, metric, *target, "", &BTreeMap::new()),
                     MetricView::Object { metric, described, target } => {
@@ -162,6 +190,7 @@ impl Resolver<'_> {
         resource: &str,
         container: Option<&str>,
         target: MetricTarget,
+        full: bool,
     ) -> Result<LoadMetric, Problem> {
         if resource != "cpu" {
             return Err(Problem::new(at, "a resource that follows the load (cpu)", resource)
@@ -169,12 +198,73 @@ impl Resolver<'_> {
         }
         let capacity = match target {
             MetricTarget::AverageValue(value) => value,
+            MetricTarget::UtilizationPercent(_) if full => self.request(at, container)?,
             MetricTarget::UtilizationPercent(percent) => f64::from(percent) / 100.0 * self.request(at, container)?,
             MetricTarget::Value(_) => return Err(whole_target(at)),
         };
         let source = self.source(at, None)?;
         let query = self.fill(&self.config.queries.cpu, "cpu", container, "", &BTreeMap::new());
         self.load(at, source, query, capacity)
+    }
+
+    /// True where the load is what the pods use.
+    fn is_cores(&self, metric: &LoadMetric) -> bool {
+        let cores = self.fill(&self.config.queries.cpu, "cpu", None, "", &BTreeMap::new());
+        metric.query == cores
+    }
+
+    /// Work slots of a replica: the cores it asks for. None: headroom is what the capacity contains.
+    fn slots(&mut self, autoscaler: Option<&AutoscalerView>) -> Option<f64> {
+        if !self.annotations.staffed {
+            return None;
+        }
+        let at = self.annotation("headroom");
+        let cpu = |m: &MetricView| matches!(m, MetricView::Resource { resource, target: MetricTarget::UtilizationPercent(_), .. } if resource == "cpu");
+        let known = self.annotations.capacity_per_replica.is_some()
+            || matches!(autoscaler, Some(AutoscalerView::HorizontalPodAutoscaler(hpa)) if hpa.metrics.iter().all(cpu));
+        if !known {
+            let help = format!(
+                "how much headroom the autoscaler's targets contain is not known: give {PREFIX}capacity-per-replica"
+            );
+            let expected = "cpu utilization targets, or the capacity of a fully used replica";
+            self.problems.push(Problem::new(at, expected, "other targets").help(help));
+            return None;
+        }
+        let cores = self.request(&at, None).map_err(|problem| self.problems.push(problem)).ok()?;
+        Some(cores.round().max(1.0))
+    }
+
+    /// Where the usage of the pods is read; `full`: a replica is to use all of its requests.
+    fn usage(&self, full: bool) -> Result<UsageQueries, Problem> {
+        /// Share of its requests that a replica uses at its capacity: room for what a step's mean hides.
+        const SHARE: f64 = 0.7;
+        let at = self.annotation("capacity-per-replica");
+        if self.view.workload.kind == WorkloadKind::StatefulSet {
+            let found = "auto on a StatefulSet, whose pods of two versions have the same names";
+            return Err(Problem::new(at, "a number", found).help("give the load that one replica serves"));
+        }
+        let request = self.request(&at, None)?;
+        let limits: Option<Vec<f64>> = self.view.containers.iter().map(|c| c.cpu_limit).collect();
+        let source = self.source(&at, None)?;
+        if !self.config.sources.get(&source).is_some_and(|s| matches!(s.kind, SourceKind::Prometheus(_))) {
+            return Err(Problem::new(at, "a Prometheus source, where the usage of pods is read", source)
+                .help("give the load that one replica serves"));
+        }
+        let fill = |template: &Template, container: &str| {
+            template.fill(|name| match name {
+                "namespace" => Some(self.view.workload.namespace.clone()),
+                "workload" => Some(self.view.workload.name.clone()),
+                "container" => Some(container.to_owned()),
+                _ => None,
+            })
+        };
+        Ok(UsageQueries {
+            source,
+            cores: fill(&self.config.queries.cpu, ".+"),
+            replicas: fill(&self.config.queries.pods, ".+"),
+            full: if full { request } else { SHARE * request },
+            limit: limits.map(|l| l.iter().sum()),
+        })
     }
 
     /// CPU request, in cores, of the container or of all.
@@ -311,7 +401,7 @@ impl Resolver<'_> {
         };
         let target =
             target.ok_or_else(|| Problem::new(format!("{at}: metadata.value"), "a percentage or cores", value))?;
-        self.cpu(at, "cpu", trigger.metadata.get("containerName").map(String::as_str), target)
+        self.cpu(at, "cpu", trigger.metadata.get("containerName").map(String::as_str), target, false)
     }
 
     /// A load of CloudWatch, from the configured source of its region.

@@ -1,4 +1,6 @@
 use super::*;
+
+mod capacity;
 use crate::policy::{
     ContainerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, Workload,
 };
@@ -32,8 +34,8 @@ fn workload(annotations: &[(&str, &str)], autoscalers: Vec<AutoscalerView>) -> W
         workload: Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment },
         annotations: map(annotations),
         containers: vec![
-            ContainerView { name: "app".into(), cpu_request: Some(0.5) },
-            ContainerView { name: "proxy".into(), cpu_request: Some(0.1) },
+            ContainerView { name: "app".into(), cpu_request: Some(0.5), cpu_limit: None },
+            ContainerView { name: "proxy".into(), cpu_request: Some(0.1), cpu_limit: None },
         ],
         replicas: 3,
         autoscalers,
@@ -243,7 +245,13 @@ fn annotations_override() {
     let tenant = Some("shop".to_string());
     assert_eq!(
         policy.metrics,
-        [LoadMetric { source: "main".into(), query: "sum(rate(own[1m]))".into(), capacity_per_replica: 3.0, tenant }]
+        [LoadMetric {
+            source: "main".into(),
+            query: "sum(rate(own[1m]))".into(),
+            capacity_per_replica: 3.0,
+            tenant,
+            learned: None
+        }]
     );
     assert_eq!((policy.min_replicas, policy.max_replicas), (4, 10));
     assert_eq!(policy.lead_time, LeadTime(Duration::from_secs(480)));

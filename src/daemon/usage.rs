@@ -1,0 +1,195 @@
+//! What one replica of a workload serves, learned from what its pods use: read once a step, after the decisions. The
+//! first question reaches some hours back, so that a restart costs no evidence.
+
+use super::polling::{Fed, Wanted};
+use crate::config::version_names;
+use crate::demand::{Capacities, Capacity, Regression, Usage};
+use crate::policy::{UsageQueries, Workload};
+use crate::series::Sample;
+use crate::units::{Replicas, Step, Time};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Steps that the first question reaches back.
+const BACK: usize = 360;
+/// Versions that are asked for at most; the newest count.
+const VERSIONS: usize = 2;
+
+/// What is learned of one workload's replicas.
+#[derive(Debug)]
+pub struct CapacityWatch {
+    usage: UsageQueries,
+    learned: Capacities,
+    /// The metric whose load is divided among the replicas.
+    metric: usize,
+    /// The first step that has not been asked for. None: nothing has.
+    next: Option<Time>,
+    loads: VecDeque<(Time, Option<f64>)>,
+    /// Versions with pods, as of the newest look.
+    running: BTreeMap<String, Replicas>,
+    /// Versions of the question under way, in its order.
+    asked: Vec<String>,
+    in_force: Option<f64>,
+}
+
+impl CapacityWatch {
+    /// Nothing known; `metric` is the place of the load in the policy.
+    pub fn new(usage: UsageQueries, metric: usize) -> CapacityWatch {
+        CapacityWatch {
+            learned: Capacities::new(usage.full, usage.limit),
+            usage,
+            metric,
+            next: None,
+            loads: VecDeque::new(),
+            running: BTreeMap::new(),
+            asked: Vec::new(),
+            in_force: None,
+        }
+    }
+
+    /// True where it reads just this.
+    pub fn reads(&self, usage: &UsageQueries, metric: usize) -> bool {
+        self.usage == *usage && self.metric == metric
+    }
+
+    /// Load that one replica is counted on to serve. None: there is no evidence.
+    pub fn in_force(&self) -> Option<f64> {
+        self.in_force
+    }
+
+    /// What is known of the version with the most pods.
+    pub fn known(&self) -> Option<Capacity> {
+        let (version, _) = self.running.iter().max_by_key(|(_, n)| **n)?;
+        self.learned.of(version)
+    }
+
+    /// A version that serves far less than the one before it.
+    pub fn regression(&self) -> Option<Regression> {
+        self.learned.regression()
+    }
+
+    /// Takes the loads of a metric, `step` apart. Those of a history come first.
+    pub fn loads(&mut self, metric: usize, from: Time, step: Step, samples: impl IntoIterator<Item = Sample>) {
+        if metric != self.metric {
+            return;
+        }
+        self.loads.extend(samples.into_iter().enumerate().map(|(i, s)| (from + step.times(i), s.measured())));
+        let excess = self.loads.len().saturating_sub(BACK + 1);
+        self.loads.drain(..excess);
+    }
+
+    /// What to ask the source: the number of pods, and number and cores of each version's.
+    pub fn wanted(
+        &mut self,
+        workload: &Workload,
+        running: BTreeMap<String, Replicas>,
+        to: Time,
+        step: Step,
+    ) -> Vec<(String, Wanted)> {
+        self.running = running;
+        self.asked = self.running.keys().take(VERSIONS).cloned().collect();
+        let from = self.next.unwrap_or(to - step.times(BACK)).max(to - step.times(BACK));
+        let all = crate::config::pod_names(&workload.name, false);
+        let mut texts = vec![self.usage.replicas.replace("{pods}", &all)];
+        for version in &self.asked {
+            let pods = version_names(&workload.name, version);
+            texts.push(self.usage.replicas.replace("{pods}", &pods));
+            texts.push(self.usage.cores.replace("{pods}", &pods));
+        }
+        let wanted = texts.into_iter().enumerate().map(|(metric, query)| {
+            (self.usage.source.clone(), Wanted { workload: workload.clone(), metric, query, from })
+        });
+        wanted.collect()
+    }
+
+    /// Takes what the source said to the last question. One that failed is asked again at the next step.
+    pub fn take(&mut self, fed: Vec<Fed>, step: Step) {
+        let Some(first) = fed.first() else { return };
+        let (from, steps) = (first.from, fed.iter().map(|f| f.samples.len()).max().unwrap_or(0));
+        if fed.iter().any(|f| f.from != from || matches!(f.source, crate::plan::SourceState::Failing { .. })) {
+            return;
+        }
+        let value = |metric: usize, i: usize| {
+            let fed = fed.iter().find(|f| f.metric == metric)?;
+            fed.samples.get(i).and_then(|s| s.measured())
+        };
+        for i in 0..steps {
+            let at = from + step.times(i);
+            let load = self.loads.iter().find(|(t, _)| *t == at).and_then(|(_, load)| *load);
+            let versions = self.asked.iter().enumerate();
+            let versions = versions.map(|(k, v)| (v.clone(), (value(1 + 2 * k, i), value(2 + 2 * k, i)))).collect();
+            self.learned.learn(&Usage { load, replicas: value(0, i), versions });
+        }
+        self.next = Some(from + step.times(steps));
+        self.in_force = self.learned.in_force(&self.running);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::SourceState;
+    use crate::policy::WorkloadKind;
+    use std::time::Duration;
+
+    fn t(minute: i64) -> Time {
+        Time::from_secs(60 * minute)
+    }
+
+    fn web() -> Workload {
+        Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment }
+    }
+
+    fn watch() -> CapacityWatch {
+        let usage = UsageQueries {
+            source: "main".into(),
+            cores: "cores{pod=~\"{pods}\"}".into(),
+            replicas: "pods{pod=~\"{pods}\"}".into(),
+            full: 0.7,
+            limit: None,
+        };
+        CapacityWatch::new(usage, 0)
+    }
+
+    fn answer(wanted: &[(String, Wanted)], to: Time, value: impl Fn(&str) -> f64) -> Vec<Fed> {
+        let fed = |w: &Wanted| Fed {
+            workload: w.workload.clone(),
+            metric: w.metric,
+            samples: vec![Sample::Valid(value(&w.query)); 1 + (to.since(w.from).as_secs() / 60) as usize],
+            from: w.from,
+            source: SourceState::Fresh,
+            settling: Duration::ZERO,
+        };
+        wanted.iter().map(|(_, w)| fed(w)).collect()
+    }
+
+    #[test]
+    fn hours_of_history_are_read_at_once_and_then_steps() {
+        let mut watch = watch();
+        let to = t(1000);
+        watch.loads(0, t(600), Step::MINUTE, vec![Sample::Valid(400.0); 401]);
+        let running = BTreeMap::from([("6d4cf56db".to_owned(), 10)]);
+        let wanted = watch.wanted(&web(), running.clone(), to, Step::MINUTE);
+        let texts: Vec<&str> = wanted.iter().map(|(_, w)| w.query.as_str()).collect();
+        assert_eq!(wanted[0].1.from, t(640));
+        assert!(texts[0].starts_with("pods{pod=~\"web-[") && texts[0].contains("{1,10}"), "{texts:?}");
+        assert!(texts[2].starts_with("cores{pod=~\"web-6d4cf56db-["), "{texts:?}");
+        // 40 a replica at 0.5 of 0.7 cores: 56
+        let value = |query: &str| if query.starts_with("pods") { 10.0 } else { 5.0 };
+        watch.take(answer(&wanted, to, value), Step::MINUTE);
+        assert!((watch.in_force().unwrap() - 56.0).abs() < 0.1, "{:?}", watch.known());
+        let next = watch.wanted(&web(), running, t(1001), Step::MINUTE);
+        assert_eq!(next[0].1.from, t(1001));
+        assert_eq!(watch.regression(), None);
+    }
+
+    #[test]
+    fn what_failed_is_asked_again_and_says_nothing() {
+        let mut watch = watch();
+        let wanted = watch.wanted(&web(), BTreeMap::from([("a".to_owned(), 1)]), t(1000), Step::MINUTE);
+        let mut fed = answer(&wanted, t(1000), |_| 1.0);
+        fed[1].source = SourceState::Failing { error: "503".into() };
+        watch.take(fed, Step::MINUTE);
+        let again = watch.wanted(&web(), BTreeMap::new(), t(1001), Step::MINUTE);
+        assert_eq!((again.len(), again[0].1.from, watch.in_force()), (1, t(641), None));
+    }
+}
