@@ -75,10 +75,10 @@ pub struct Turned {
 #[derive(Debug, Clone)]
 pub struct Witness {
     workload: u64,
-    /// (minute, floor) as our own writes left it, newest last.
-    floors: VecDeque<(u64, Replicas)>,
+    /// (minute, floor) as our own writes left it, newest last. Before the first minute where our clock made it older.
+    floors: VecDeque<(i64, Replicas)>,
     /// (minute, plan), newest last.
-    plans: VecDeque<(u64, Replicas)>,
+    plans: VecDeque<(i64, Replicas)>,
     /// The least plan of each hour since memory began, newest last.
     hours: VecDeque<(i64, Replicas)>,
     last: Option<Replicas>,
@@ -96,9 +96,9 @@ const DEAD_MAN_MINUTES: u64 = 5;
 /// Violations kept of one workload.
 const MAX_VIOLATIONS: usize = 10;
 /// Minutes of floors that limit how fast they may fall.
-const MINUTES: u64 = 15;
+const MINUTES: i64 = 15;
 /// Minutes of plans that limit how fast they may grow.
-const GROWTH_MINUTES: u64 = 10;
+const GROWTH_MINUTES: i64 = 10;
 /// A sample says something of now for so long.
 const CLAIM_MINUTES: u64 = 3;
 /// So long the load has to be low.
@@ -155,7 +155,7 @@ impl Witness {
     /// Our clock went forward by so many minutes as after a pause that it cannot be told from: all is that much older.
     pub fn paused(&mut self, minutes: u64) {
         for (minute, _) in self.floors.iter_mut().chain(&mut self.plans) {
-            *minute = minute.saturating_sub(minutes);
+            *minute -= minutes as i64;
         }
     }
 
@@ -199,10 +199,11 @@ impl Witness {
         self.informed_since = if t.informed { self.informed_since.or(Some(t.minute)) } else { None };
         self.fall(t);
         self.growth(t);
-        self.floors.push_back((t.minute, t.floor));
-        self.floors.retain(|(m, _)| t.minute - m <= MINUTES);
-        self.plans.push_back((t.minute, t.plan));
-        self.plans.retain(|(m, _)| t.minute - m <= GROWTH_MINUTES);
+        let minute = t.minute as i64;
+        self.floors.push_back((minute, t.floor));
+        self.floors.retain(|(m, _)| minute - m <= MINUTES);
+        self.plans.push_back((minute, t.plan));
+        self.plans.retain(|(m, _)| minute - m <= GROWTH_MINUTES);
     }
 
     fn fall(&mut self, t: &Turned) {
@@ -212,7 +213,7 @@ impl Witness {
         if !t.informed && t.floor < before && !usual_again {
             self.accuse("I3", t.minute, format!("floor {before} -> {} without a sample", t.floor));
         }
-        let least = self.least(t.minute, before).min(t.habit.unwrap_or(Replicas::MAX));
+        let least = self.least(t.minute as i64, before).min(t.habit.unwrap_or(Replicas::MAX));
         if t.floor < least {
             self.accuse("I4", t.minute, format!("floor {before} -> {}, at least {least} allowed", t.floor));
         }
@@ -236,12 +237,12 @@ impl Witness {
     }
 
     /// At most 10 % a minute and 30 % in 15 minutes; of ten or fewer, one a minute.
-    fn least(&self, minute: u64, before: Replicas) -> Replicas {
+    fn least(&self, minute: i64, before: Replicas) -> Replicas {
         if before <= 10 {
             let last = self.floors.back().map_or(minute, |(m, _)| *m);
             return before.saturating_sub((minute - last).max(1) as Replicas);
         }
-        let within = |minutes: u64, keep: f64| {
+        let within = |minutes: i64, keep: f64| {
             let recent = self.floors.iter().filter(|(m, _)| minute - m <= minutes).map(|(_, f)| *f).max().unwrap_or(0);
             (f64::from(recent) * keep - 1e-9).ceil() as Replicas
         };
@@ -250,7 +251,7 @@ impl Witness {
 
     /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already.
     fn growth(&mut self, t: &Turned) {
-        let recent = self.plans.iter().filter(|(m, _)| t.minute - m <= GROWTH_MINUTES);
+        let recent = self.plans.iter().filter(|(m, _)| t.minute as i64 - m <= GROWTH_MINUTES);
         // a copy without memory counts from what it finds
         let least = recent.map(|(_, p)| *p).min().unwrap_or(t.running);
         let last = self.last.replace(t.plan).unwrap_or(0);
@@ -327,5 +328,17 @@ mod tests {
         assert_eq!(accused(&[fine(0, 10), sudden]), ["I5"]);
         assert_eq!(accused(&[fine(0, 10), Turned { running: 41, ..sudden }]), [""; 0]);
         assert_eq!(accused(&[fine(0, 10), Turned { claimed_need: 41, ..sudden }]), [""; 0]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_makes_the_first_minutes_older_too() {
+        let grown = |minutes| {
+            let mut witness = Witness::new(0);
+            witness.turn(&fine(0, 10));
+            witness.paused(minutes);
+            witness.turn(&Turned { running: 20, in_force: 20, ..fine(5, 41) });
+            witness.into_violations().len()
+        };
+        assert_eq!((grown(5), grown(6)), (1, 0), "ten minutes old, eleven minutes old");
     }
 }
