@@ -23,6 +23,7 @@ struct Recomputed {
     offered: f64,
     unserved: f64,
     hours: f64,
+    node_hours: f64,
     actions: u64,
     late: BTreeSet<String>,
     last: Option<u32>,
@@ -44,7 +45,9 @@ fn the_books_agree_with_the_record_and_a_seed_gives_the_same_bytes() {
     let mut books: BTreeMap<String, Recomputed> = BTreeMap::new();
     for line in record.lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
-        let [time, contestant, load, unserved, replicas, pods, ready, _floor] = cells[..] else { panic!("{line}") };
+        let [time, contestant, load, unserved, replicas, pods, ready, _floor, nodes, _warm] = cells[..] else {
+            panic!("{line}")
+        };
         let load: f64 = load.parse().unwrap();
         let ready: f64 = ready.parse().unwrap();
         let short = (load - ready * capacity).max(0.0);
@@ -52,6 +55,7 @@ fn the_books_agree_with_the_record_and_a_seed_gives_the_same_bytes() {
         let book = books.entry(contestant.into()).or_default();
         book.offered += load * 15.0;
         book.unserved += short * 15.0;
+        book.node_hours += nodes.parse::<f64>().unwrap() * 15.0 / 3600.0;
         book.hours += pods.parse::<f64>().unwrap() * 15.0 / 3600.0;
         let replicas: u32 = replicas.parse().unwrap();
         book.actions += u64::from(book.last.is_some_and(|last| last != replicas));
@@ -72,6 +76,7 @@ fn the_books_agree_with_the_record_and_a_seed_gives_the_same_bytes() {
         near("unserved", book.unserved);
         near("unserved_fraction", book.unserved / book.offered);
         near("replica_hours", book.hours);
+        near("node_hours", book.node_hours);
         assert_eq!(result["scaling_actions"], book.actions);
         assert_eq!(result["late_minutes"], book.late.len());
     }
@@ -88,7 +93,7 @@ fn without_json_a_table_ends_it() {
     let run = forescale(&["demo", "--headless", "--live-for", "30m"]);
     assert!(run.status.success());
     let table = text(&run.stdout);
-    for word in ["unserved work", "replica-hours", "scaling actions", "late minutes"] {
+    for word in ["unserved work", "replica-hours", "node-hours", "scaling actions", "late minutes"] {
         assert!(table.contains(word), "{table}");
     }
     for name in ["Forescale", "HPA alone", "Perfect oracle"] {

@@ -70,7 +70,11 @@ pub struct Point {
     pub ready: Vec<Replicas>,
     /// Forescale's floor.
     pub floor: Replicas,
-    /// What binds it.
+    /// Nodes of each cluster.
+    pub nodes: Vec<u32>,
+    /// Free slots that Forescale's warm pool holds ready.
+    pub warm: Replicas,
+    /// What binds the floor.
     pub reason: Reason,
 }
 
@@ -92,6 +96,8 @@ pub struct Account {
     pub unserved_fraction: f64,
     /// Hours of replicas.
     pub replica_hours: f64,
+    /// Hours of nodes.
+    pub node_hours: f64,
     /// Changes of the replica count.
     pub scaling_actions: u64,
     /// Minutes with unserved work.
@@ -212,6 +218,8 @@ mod tests {
                 band: None,
                 ready: vec![1],
                 floor: 1,
+                nodes: vec![1],
+                warm: 0,
                 reason: Reason::Forecast,
             };
             live.push(point, (s == 60).then_some(&forecast), Duration::from_secs(60));

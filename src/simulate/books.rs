@@ -21,6 +21,10 @@ pub struct Row {
     pub ready: Replicas,
     /// `spec.minReplicas` of the HPA, 0 where there is no HPA.
     pub floor: Replicas,
+    /// Nodes that are paid for, 0 where nodes are not simulated.
+    pub nodes: u32,
+    /// Slots held ready by placeholders.
+    pub warm: Replicas,
 }
 
 /// Sums over the steps so far.
@@ -36,6 +40,8 @@ pub struct Books {
     pub scaling_actions: u64,
     /// Minutes in which some work went unserved.
     pub late_minutes: u64,
+    /// Hours of nodes from purchase to removal; 0 where nodes are not simulated.
+    pub node_hours: f64,
     #[serde(skip)]
     last_replicas: Option<Replicas>,
     #[serde(skip)]
@@ -49,6 +55,7 @@ impl Books {
         self.offered += row.load * seconds;
         self.unserved += row.unserved * seconds;
         self.replica_hours += f64::from(row.pods) * seconds / 3600.0;
+        self.node_hours += f64::from(row.nodes) * seconds / 3600.0;
         if self.last_replicas.is_some_and(|last| last != row.replicas) {
             self.scaling_actions += 1;
         }

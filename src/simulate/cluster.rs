@@ -2,6 +2,7 @@
 
 use super::books::{Books, Row};
 use super::hpa::{self, Behaviour, Hpa, PodMetric, Target, Tolerance};
+use super::nodes::{NodeSpec, Nodes};
 use super::objects::HpaObject;
 use super::pods::{Deployment, StartDelay};
 use crate::units::{Replicas, Time};
@@ -28,6 +29,8 @@ pub struct Cluster {
     pub deployment: Deployment,
     /// The HPA's object.
     pub hpa: HpaObject,
+    /// The nodes that the pods need room on. None: there is always room.
+    pub nodes: Option<Nodes>,
     spec: WorkloadSpec,
     /// What a replica truly serves, as a multiple of what it is said to.
     strength: f64,
@@ -46,6 +49,7 @@ impl Cluster {
         Cluster {
             deployment: Deployment::ready_with(now, ready, spec.start_delay, seed),
             hpa: HpaObject::new(Some(spec.min_replicas), spec.max_replicas, target.is_some()),
+            nodes: None,
             spec,
             strength: 1.0,
             target,
@@ -54,6 +58,11 @@ impl Cluster {
             books: Books::default(),
             now,
         }
+    }
+
+    /// From now on its pods need room on nodes; those that run have it.
+    pub fn put_on_nodes(&mut self, spec: NodeSpec, seed: u64) {
+        self.nodes = Some(Nodes::holding(self.now, spec, self.deployment.pods(), seed));
     }
 
     /// The instant up to which everything has happened.
@@ -99,6 +108,10 @@ impl Cluster {
 
     /// The same where the HPA's metric says something else than the load. None: it says nothing.
     pub fn step_reading(&mut self, load: f64, reading: Option<f64>) -> Row {
+        if let Some(nodes) = &mut self.nodes {
+            let room = nodes.reconcile(self.now, self.deployment.allowed());
+            self.deployment.set_room(Some(room));
+        }
         self.deployment.reconcile(self.now);
         let ready = self.deployment.ready(self.now);
         let capacity = f64::from(ready) * self.spec.capacity_per_replica * self.strength;
@@ -112,6 +125,8 @@ impl Cluster {
             pods: self.deployment.pods(),
             ready,
             floor: if self.autoscaled() { self.hpa.bounds().0 } else { 0 },
+            nodes: self.nodes.as_ref().map_or(0, Nodes::count),
+            warm: self.nodes.as_ref().map_or(0, Nodes::placeholders),
         };
         self.books.enter(&row, hpa::SYNC);
         self.now = self.now + hpa::SYNC;

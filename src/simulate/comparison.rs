@@ -3,13 +3,16 @@
 use super::books::{Books, Row};
 use super::cluster::{Cluster, WorkloadSpec};
 use super::hpa::SYNC;
+use super::nodes::NodeSpec;
 use super::operator::{Operator, OptIn, Turn};
 use super::oracle::Oracle;
+use super::pods::StartDelay;
 use crate::error::Problem;
 use crate::forecast::QuantileForecast;
+use crate::plan::pool::{OBJECTIVE, PoolTask, SLOTS_MAX};
 use crate::plan::{Reason, SourceState};
 use crate::series::{Sample, Series};
-use crate::units::{Replicas, Step, Time, replicas_for};
+use crate::units::{QuantileLevel, Replicas, Step, Time, replicas_for};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -43,6 +46,8 @@ pub struct Scenario {
     pub unserved_budget: f64,
     /// IANA zone of the seasons.
     pub time_zone: String,
+    /// The nodes that pods need room on. None: there is always room. With them, Forescale keeps a warm pool.
+    pub nodes: Option<NodeSpec>,
 }
 
 /// Who scales a cluster.
@@ -134,6 +139,8 @@ pub struct Frame {
     pub turn: Turn,
     /// Forescale's floor after that turn.
     pub floor: Replicas,
+    /// Slots of Forescale's warm pool before that turn.
+    pub slots_before: u32,
 }
 
 impl Frame {
@@ -199,7 +206,13 @@ impl Comparison {
                 Contestant::HpaAlone => Some(target(scenario.hpa_alone_target_percent)),
                 Contestant::Oracle => None,
             };
-            Cluster::new(now, spec, target, ready, seed)
+            let mut cluster = Cluster::new(now, spec, target, ready, seed);
+            if let Some(nodes) = scenario.nodes {
+                // who knows the future has bought its nodes in time
+                let start_delay = if contestant == Contestant::Oracle { StartDelay::NONE } else { nodes.start_delay };
+                cluster.put_on_nodes(NodeSpec { start_delay, ..nodes }, seed);
+            }
+            cluster
         });
         let opt_in = OptIn {
             capacity_per_replica: spec.capacity_per_replica,
@@ -207,7 +220,19 @@ impl Comparison {
             unserved_budget: scenario.unserved_budget,
             time_zone: scenario.time_zone.clone(),
         };
-        let operator = Operator::learn(&history, Contestant::Forescale.of(&clusters), &opt_in);
+        let mut operator = Operator::learn(&history, Contestant::Forescale.of(&clusters), &opt_in);
+        if let Some(nodes) = scenario.nodes {
+            let objective = QuantileLevel::new(OBJECTIVE)
+                .ok_or_else(|| Problem::new(place(), "an objective between 0 and 1", OBJECTIVE.to_string()))?;
+            let task = PoolTask {
+                lead: nodes.start_delay.longest,
+                objective,
+                max_slots: SLOTS_MAX,
+                time_zone: scenario.time_zone.clone(),
+                windows: Vec::new(),
+            };
+            operator.keep_warm(task, &history);
+        }
         let oracle = Oracle::new(&trace, Contestant::Oracle.of(&clusters));
         let mut comparison = Comparison { scenario, trace, next, clusters, operator, oracle, load };
         comparison.foresee();
@@ -251,10 +276,11 @@ impl Comparison {
         for (cluster, rows) in self.clusters.iter_mut().zip(&mut rows) {
             rows.extend((0..steps).map(|_| cluster.step(load, true)));
         }
+        let slots_before = self.operator.slots();
         let turn = self.turn(at, sample);
         self.foresee();
         let floor = Contestant::Forescale.of(&self.clusters).hpa.bounds().0;
-        Some(Frame { at, load, rows, turn, floor })
+        Some(Frame { at, load, rows, turn, floor, slots_before })
     }
 
     fn turn(&mut self, at: Time, sample: Sample) -> Turn {
@@ -310,6 +336,7 @@ mod tests {
             lead_time: minutes(3),
             unserved_budget: 0.001,
             time_zone: "UTC".into(),
+            nodes: None,
         }
     }
 
@@ -350,6 +377,28 @@ mod tests {
         assert_eq!(rows[jump + 2].replicas, 43);
         let unserved: f64 = rows.iter().map(|r| (r.load - 10.0 * f64::from(r.ready)).max(0.0) * 15.0).sum();
         assert_eq!(c.worlds()[1].books.unserved, unserved);
+    }
+
+    #[test]
+    fn a_warm_pool_gives_room_at_once_and_an_hpa_alone_waits_for_nodes() {
+        let start_delay = StartDelay { p50: minutes(2), p95: minutes(2), longest: minutes(2) };
+        let nodes = NodeSpec { pods_per_node: 4, start_delay, consolidate_after: minutes(5) };
+        let mut c = Comparison::new(Scenario { nodes: Some(nodes), ..scenario() }, trace(), 3).unwrap();
+        let (mut ours, mut hpa, mut oracle) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(mut frame) = c.advance() {
+            for (of, into) in [(0, &mut ours), (1, &mut hpa), (3, &mut oracle)] {
+                into.append(&mut frame.rows[of]);
+            }
+        }
+        let jump = ours.iter().position(|r| r.load == 300.0).unwrap();
+        // six hours are not known, so the pool is a tenth of the pods; ten or eleven of them are a slot or two
+        assert!((1..=2).contains(&ours[jump - 1].warm), "{:?}", ours[jump - 1]);
+        // 15 pods stand on 4 nodes; two minutes after the first sync, the nodes for 30 pods are there
+        assert_eq!((hpa[jump - 1].nodes, hpa[jump + 1].nodes, hpa[jump + 1].warm), (4, 8, 0));
+        let (_, late) = hpa.split_at(jump);
+        assert!(late[..9].iter().all(|r| r.ready <= 16), "only the last slot of the old nodes is free");
+        assert!(late[9..].iter().any(|r| r.ready > 16));
+        assert!(oracle.iter().all(|r| r.unserved == 0.0 && r.nodes == r.pods.div_ceil(4).max(r.nodes.min(8))));
     }
 
     #[test]

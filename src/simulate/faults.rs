@@ -48,7 +48,7 @@ pub enum Fault {
     Poison,
     /// Admission refuses our writes to this object (16).
     WebhookDenies,
-    /// New pods stay Pending (17).
+    /// New pods stay Pending: no node can be bought (17).
     Stockout,
     /// Work that was not served comes again on top (27).
     RetryStorm,
@@ -58,11 +58,13 @@ pub enum Fault {
     CrashLoop,
     /// A deploy changes what a replica serves.
     Regression,
+    /// Nodes are gone at once, with the pods on them, as spot nodes may be (17).
+    NodesLost,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 25] = [
+    pub const ALL: [Fault; 26] = [
         Fault::SourceDown,
         Fault::Zeros,
         Fault::NotANumber,
@@ -88,6 +90,7 @@ impl Fault {
         Fault::KillSwitch,
         Fault::CrashLoop,
         Fault::Regression,
+        Fault::NodesLost,
     ];
 
     /// Its name on the command line and in reports.

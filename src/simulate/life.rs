@@ -4,8 +4,10 @@ use super::cluster::{Cluster, WorkloadSpec};
 use super::faults::{Episode, Fault, draw};
 use super::fleet::Trial;
 use super::mind::{Facts, Mind};
+use super::nodes::NodeSpec;
 use super::pods::StartDelay;
 use super::source::{Source, Told};
+use super::warm::Warm;
 use super::witness::{Turned, Violation, Witness};
 use crate::actuate::{self, Write, warrant};
 use crate::plan::{Observation, Plan, VALID};
@@ -58,6 +60,8 @@ pub(super) struct Life {
     mind: Mind,
     source: Source,
     witness: Witness,
+    /// The warm pool of a workload on nodes.
+    warm: Option<Warm>,
     episodes: Vec<Episode>,
     active: Vec<Episode>,
     /// Episodes that have begun.
@@ -80,6 +84,18 @@ pub(super) struct Life {
     edition: u64,
     turns: u64,
     floors_written: u64,
+}
+
+/// Nodes as drawn for workload `n` of a trial.
+fn nodes(seed: u64, n: u64) -> NodeSpec {
+    let mut rng = rng::stream(seed, &format!("nodes/{n}"));
+    let p50 = rng.random_range(30..120);
+    let seconds = Duration::from_secs;
+    NodeSpec {
+        pods_per_node: rng.random_range(1..=16),
+        start_delay: StartDelay { p50: seconds(p50), p95: seconds(p50 * 2), longest: seconds(p50 * 3) },
+        consolidate_after: seconds(rng.random_range(0..900)),
+    }
 }
 
 /// What a deposed copy has decided, with the version of the object that it saw.
@@ -105,7 +121,11 @@ impl Life {
         let now = Time::from_secs(1_700_000_040 + rng.random_range(0..7 * 1440) * 60);
         let target = capacity_per_replica * rng.random_range(0.5..1.0);
         let target = rng.random_bool(AUTOSCALED).then_some(target);
-        let cluster = Cluster::new(now, spec, target, users_min, trial.seed ^ n);
+        let mut cluster = Cluster::new(now, spec, target, users_min, trial.seed ^ n);
+        if n.is_multiple_of(2) {
+            cluster.put_on_nodes(nodes(trial.seed, n), trial.seed ^ n);
+        }
+        let warm = n.is_multiple_of(8).then(Warm::new).flatten();
         let facts = Facts {
             capacity: capacity_per_replica,
             users_min,
@@ -124,6 +144,7 @@ impl Life {
             mind,
             source: Source::new(load),
             witness: Witness::new(n),
+            warm,
             episodes,
             active: Vec::new(),
             began: 0,
@@ -218,7 +239,11 @@ impl Life {
             let peak = self.base / self.cluster.spec().capacity_per_replica;
             (peak * e.degree) as Replicas + 1
         });
-        let never = self.is(Fault::CrashLoop) || self.is(Fault::Stockout);
+        let sold_out = self.is(Fault::Stockout);
+        if let Some(nodes) = &mut self.cluster.nodes {
+            nodes.set_sold_out(sold_out);
+        }
+        let never = self.is(Fault::CrashLoop) || (sold_out && self.cluster.nodes.is_none());
         let slow = self.is(Fault::SlowPods);
         let pods = &mut self.cluster.deployment;
         pods.set_quota(quota);
@@ -239,6 +264,13 @@ impl Life {
                     self.cluster.set_strength(0.5 + begun.degree);
                 }
             }
+        }
+        if let Some(begun) = self.begins(Fault::NodesLost, minute) {
+            if let Some(nodes) = &mut self.cluster.nodes {
+                nodes.lose(begun.degree);
+                self.cluster.deployment.set_room(Some(nodes.slots(now)));
+            }
+            self.cluster.deployment.restart(now, begun.degree);
         }
         let max = self.cluster.spec().max_replicas;
         if let Some(edit) = self.begins(Fault::UserEdit, minute) {
@@ -325,6 +357,14 @@ impl Life {
         let (seen, blocked) = (self.observation(now), self.cluster.deployment.blocked().is_some());
         let bounds = self.bounds();
         let plan = self.mind.decide(minute, now, bounds, seen, &told, capacity);
+        let true_now = self.cluster.now();
+        if let (Some(warm), Some(nodes)) = (&mut self.warm, &mut self.cluster.nodes) {
+            let slots = warm.size(true_now, &plan, told.informed);
+            if let Err(seen) = &slots {
+                self.witness.accuse("I3", minute, seen.clone());
+            }
+            nodes.set_warm(slots.unwrap_or(0));
+        }
         let writes = self.writes(minute, now, &plan);
         if !refused {
             self.carry_out(&writes);

@@ -3,11 +3,12 @@
 
 use super::cluster::Cluster;
 use crate::actuate::{self, Outcome};
+use crate::plan::pool::{Bounds, Member, PoolSizer, PoolTask, Sizing, expected};
 use crate::plan::{Observation, SourceState};
 use crate::policy::{LoadMetric, Mode, Policy};
 use crate::series::{Sample, Series};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, MetricMemory, tick};
-use crate::units::{LeadTime, Time};
+use crate::units::{LeadTime, Step, Time, replicas_for};
 use std::time::Duration;
 
 /// Forescale in one cluster.
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub struct Operator {
     policy: Policy,
     memory: Memory,
+    step: Step,
+    pool: Option<PoolSizer<()>>,
 }
 
 /// What one turn of the loop did.
@@ -24,6 +27,8 @@ pub struct Turn {
     pub decision: Decision,
     /// What it amounted to in the cluster. None: the ledger could not be read, so nothing was touched.
     pub outcome: Option<Outcome>,
+    /// The size of the warm pool. None: it has none.
+    pub pool: Option<Sizing>,
 }
 
 /// What a user opts in with.
@@ -64,7 +69,41 @@ impl Operator {
             slots: None,
         };
         let memory = Memory::new(vec![MetricMemory::learn(history, &policy, capacity)]);
-        Operator { policy, memory }
+        Operator { policy, memory, step: history.step(), pool: None }
+    }
+
+    /// From now on it keeps a warm pool of free slots, sized as live; `history` teaches how loads surprise.
+    pub fn keep_warm(&mut self, task: PoolTask, history: &Series) {
+        let mut pool = PoolSizer::new(task);
+        let capacity = self.capacity_per_replica();
+        for (at, sample) in history.iter() {
+            if let Some(load) = sample.measured() {
+                let need = replicas_for(load, capacity) as f32;
+                pool.learn(at, &[((), Member { need, pods: need, expected: need })]);
+            }
+        }
+        self.pool = Some(pool);
+    }
+
+    /// Slots that the warm pool is to hold now.
+    pub fn slots(&self) -> u32 {
+        self.pool.as_ref().map_or(0, PoolSizer::slots)
+    }
+
+    fn capacity_per_replica(&self) -> f64 {
+        self.policy.metrics.first().map_or(0.0, |m| m.capacity_per_replica)
+    }
+
+    /// The slots to hold ready after `decision`.
+    fn warm(&mut self, now: Time, decision: &Decision, load: Option<f64>) -> Option<Sizing> {
+        let (step, pool) = (self.step, self.pool.as_mut()?);
+        let known = decision.plan.parts.reactive.zip(load);
+        let member = known.map(|(need, load)| {
+            let forecast = decision.forecasts.first().and_then(Option::as_ref);
+            let expected = expected(need, load, forecast, step, pool.task().lead);
+            ((), Member { need: need as f32, pods: decision.plan.replicas as f32, expected })
+        });
+        Some(pool.advance(now, member.as_slice(), Bounds { quota: None, fresh: member.is_some() }))
     }
 
     /// It starts again: what it knows of plans is gone, what the source knows is read again.
@@ -83,7 +122,8 @@ impl Operator {
     pub fn turn(&mut self, now: Time, samples: Vec<Sample>, source: SourceState, cluster: &mut Cluster) -> Turn {
         self.policy.min_replicas = cluster.hpa.users_minimum();
         self.policy.max_replicas = cluster.hpa.max_replicas;
-        let capacity_per_replica = self.policy.metrics.first().map_or(0.0, |m| m.capacity_per_replica);
+        let capacity_per_replica = self.capacity_per_replica();
+        let load = samples.last().and_then(|s| s.measured());
         let inputs = Inputs {
             metrics: vec![MetricInputs {
                 samples,
@@ -104,11 +144,15 @@ impl Operator {
             },
         };
         let decision = tick(now, &self.policy, &inputs, &mut self.memory);
-        let Ok(view) = cluster.hpa.view(&cluster.deployment) else { return Turn { decision, outcome: None } };
+        let pool = self.warm(now, &decision, load);
+        if let (Some(sizing), Some(nodes)) = (&pool, &mut cluster.nodes) {
+            nodes.set_warm(sizing.slots);
+        }
+        let Ok(view) = cluster.hpa.view(&cluster.deployment) else { return Turn { decision, outcome: None, pool } };
         let actions = actuate::actions(now, &decision.plan, &view);
         for write in &actions.writes {
             cluster.hpa.apply(write, &mut cluster.deployment);
         }
-        Turn { decision, outcome: Some(actions.outcome) }
+        Turn { decision, outcome: Some(actions.outcome), pool }
     }
 }

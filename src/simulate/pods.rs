@@ -25,6 +25,9 @@ pub struct StartDelay {
 const Z95: f64 = 1.644_853_6;
 
 impl StartDelay {
+    /// There at once.
+    pub const NONE: StartDelay = StartDelay { p50: Duration::ZERO, p95: Duration::ZERO, longest: Duration::ZERO };
+
     /// The delay of the `n`-th pod of a seed: the same pod starts equally fast in every simulated cluster.
     pub fn of_pod(&self, seed: u64, n: u64) -> Duration {
         let mut draw = rng::stream(seed, &format!("start-delay/{n}"));
@@ -41,7 +44,16 @@ impl StartDelay {
 /// One pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pod {
-    ready_at: Time,
+    /// From its place on a node to Ready.
+    delay: Duration,
+    /// None: Pending, no node has room for it.
+    ready_at: Option<Time>,
+}
+
+impl Pod {
+    fn serves(&self, now: Time) -> bool {
+        self.ready_at.is_some_and(|t| t <= now)
+    }
 }
 
 /// A Deployment and its ReplicaSet.
@@ -53,6 +65,7 @@ pub struct Deployment {
     start: StartDelay,
     seed: u64,
     quota: Option<Replicas>,
+    room: Option<Replicas>,
     slowdown: f64,
 }
 
@@ -61,11 +74,12 @@ impl Deployment {
     pub fn ready_with(now: Time, replicas: Replicas, start: StartDelay, seed: u64) -> Deployment {
         Deployment {
             replicas,
-            pods: vec![Pod { ready_at: now }; replicas as usize],
+            pods: vec![Pod { delay: Duration::ZERO, ready_at: Some(now) }; replicas as usize],
             created: 0,
             start,
             seed,
             quota: None,
+            room: None,
             slowdown: 1.0,
         }
     }
@@ -78,6 +92,11 @@ impl Deployment {
     /// Pods that admission lets exist; None: no quota.
     pub fn set_quota(&mut self, quota: Option<Replicas>) {
         self.quota = quota;
+    }
+
+    /// Pods for which the nodes have room; None: there is always room.
+    pub fn set_room(&mut self, room: Option<Replicas>) {
+        self.room = room;
     }
 
     /// From now on pods start this many times slower than drawn.
@@ -94,24 +113,33 @@ impl Deployment {
 
     /// Pods that are not ready yet are made anew: what kept them from starting is over.
     pub fn restart_starting(&mut self, now: Time) {
-        self.pods.retain(|p| p.ready_at <= now);
+        self.pods.retain(|p| p.serves(now));
         self.reconcile(now);
     }
 
     /// Creates and deletes pods until there are as many as asked for. Pods that are not ready go first, then the
     /// youngest, as in the ReplicaSet controller.
     pub fn reconcile(&mut self, now: Time) {
-        let allowed = self.quota.map_or(self.replicas, |q| q.min(self.replicas)) as usize;
-        while self.pods.len() < allowed {
+        while self.pods.len() < self.allowed() as usize {
             let delay = self.start.of_pod(self.seed, self.created).mul_f64(self.slowdown);
-            self.pods.push(Pod { ready_at: now + delay });
+            self.pods.push(Pod { delay, ready_at: None });
             self.created += 1;
         }
         let keep = self.replicas as usize;
         if self.pods.len() > keep {
-            self.pods.sort_by_key(|p| (p.ready_at > now, p.ready_at));
+            self.pods.sort_by_key(|p| (p.ready_at.is_none(), !p.serves(now), p.ready_at));
             self.pods.truncate(keep);
         }
+        let placed = self.pods.iter().filter(|p| p.ready_at.is_some()).count();
+        let room = self.room.map_or(usize::MAX, |room| (room as usize).saturating_sub(placed));
+        for pod in self.pods.iter_mut().filter(|p| p.ready_at.is_none()).take(room) {
+            pod.ready_at = Some(now + pod.delay);
+        }
+    }
+
+    /// Pods that are asked for and may exist.
+    pub fn allowed(&self) -> Replicas {
+        self.quota.map_or(self.replicas, |q| q.min(self.replicas))
     }
 
     /// `spec.replicas`.
@@ -126,7 +154,7 @@ impl Deployment {
 
     /// Pods that serve.
     pub fn ready(&self, now: Time) -> Replicas {
-        self.pods.iter().filter(|p| p.ready_at <= now).count() as Replicas
+        self.pods.iter().filter(|p| p.serves(now)).count() as Replicas
     }
 
     /// Why pods that are asked for do not exist, in the API's words.

@@ -172,12 +172,12 @@ fn show(live: &mut Live, frame: &Frame, comparison: &Comparison) {
         band: None,
         ready: Contestant::ALL.map(|c| frame.last(c).map_or(0, |row| row.ready)).to_vec(),
         floor: frame.floor,
+        nodes: Contestant::ALL.map(|c| frame.last(c).map_or(0, |row| row.nodes)).to_vec(),
+        warm: frame.last(Contestant::Forescale).map_or(0, |row| row.warm),
         reason: frame.reason(),
     };
     live.push(point, frame.forecast(), comparison.step().duration());
-    if let Some(text) = terminal::event(frame) {
-        live.note(frame.at, text);
-    }
+    terminal::events(frame).into_iter().for_each(|text| live.note(frame.at, text));
     live.set_accounts(
         comparison
             .worlds()
@@ -186,6 +186,7 @@ fn show(live: &mut Live, frame: &Frame, comparison: &Comparison) {
                 name: world.name,
                 unserved_fraction: world.unserved_fraction,
                 replica_hours: world.books.replica_hours,
+                node_hours: world.books.node_hours,
                 scaling_actions: world.books.scaling_actions,
                 late_minutes: world.books.late_minutes,
             })
@@ -203,7 +204,7 @@ impl Record {
     fn create(path: &std::path::Path) -> Result<Record, Failure> {
         let file = std::fs::File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
         let mut record = Record { path: path.to_owned(), out: std::io::BufWriter::new(file) };
-        record.line("time,contestant,load,unserved,replicas,pods,ready,floor")?;
+        record.line("time,contestant,load,unserved,replicas,pods,ready,floor,nodes,warm")?;
         Ok(record)
     }
 
@@ -215,8 +216,8 @@ impl Record {
     fn write(&mut self, frame: &Frame) -> Result<(), Failure> {
         for (contestant, rows) in Contestant::ALL.iter().zip(&frame.rows) {
             let name = contestant.id();
-            for Row { at, load, unserved, replicas, pods, ready, floor } in rows {
-                self.line(&format!("{at},{name},{load},{unserved},{replicas},{pods},{ready},{floor}"))?;
+            for Row { at, load, unserved, replicas, pods, ready, floor, nodes, warm } in rows {
+                self.line(&format!("{at},{name},{load},{unserved},{replicas},{pods},{ready},{floor},{nodes},{warm}"))?;
             }
         }
         Ok(())

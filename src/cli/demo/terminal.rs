@@ -47,6 +47,14 @@ impl Terminal {
             duration::format(scenario.workload.start_delay.p50),
             duration::format(scenario.workload.start_delay.longest),
         ));
+        if let Some(nodes) = scenario.nodes {
+            self.line(&format!(
+                "  a node holds {} pods and is ready after {} (half) to {} (slowest); Forescale keeps a warm pool",
+                nodes.pods_per_node,
+                duration::format(nodes.start_delay.p50),
+                duration::format(nodes.start_delay.longest),
+            ));
+        }
         self.line(&format!("  learned the days before in {:.1} s", learned.as_secs_f64()));
     }
 
@@ -76,7 +84,7 @@ impl Terminal {
             thousands(frame.load),
             world(Contestant::Forescale),
             frame.floor,
-            word(frame),
+            word(frame.reason()),
             world(Contestant::HpaAlone),
         ));
     }
@@ -99,20 +107,22 @@ impl Terminal {
             let until = if stopped { " (stopped early)" } else { "" };
             const WIDTH: usize = 24;
             let mut table = format!(
-                "\n{:<WIDTH$} {:>15} {:>14} {:>16} {:>13}\n",
+                "\n{:<WIDTH$} {:>15} {:>14} {:>11} {:>16} {:>13}\n",
                 format!("{hours:.0} h played{until}"),
                 "unserved work",
                 "replica-hours",
+                "node-hours",
                 "scaling actions",
                 "late minutes"
             );
             for world in &worlds {
                 let books = &world.books;
                 table.push_str(&format!(
-                    "{:<WIDTH$} {:>13.3} % {:>14} {:>16} {:>13}\n",
+                    "{:<WIDTH$} {:>13.3} % {:>14} {:>11} {:>16} {:>13}\n",
                     world.name,
                     world.unserved_fraction * 100.0,
                     thousands(books.replica_hours),
+                    thousands(books.node_hours),
                     books.scaling_actions,
                     books.late_minutes
                 ));
@@ -127,22 +137,30 @@ impl Terminal {
     }
 }
 
-/// The line of a log about what Forescale did, if it did something.
-pub(super) fn event(frame: &Frame) -> Option<String> {
-    let before: Replicas = frame.last(Contestant::Forescale)?.floor;
-    match frame.turn.outcome? {
-        Outcome::Raised => Some(format!("floor {before} → {} ({})", frame.floor, word(frame))),
-        Outcome::Lowered => Some(format!("floor {before} → {} ({})", frame.floor, word(frame))),
-        Outcome::Released => Some(format!("floor released to the user's {}", frame.floor)),
-        Outcome::Kept => None,
-        Outcome::Yielded => Some("a change by hand stands".into()),
-        Outcome::Contested => Some("the floor is contested: stopped".into()),
-    }
+/// The lines of a log about what Forescale did, if it did something.
+pub(super) fn events(frame: &Frame) -> Vec<String> {
+    let floor = || {
+        let before: Replicas = frame.last(Contestant::Forescale)?.floor;
+        match frame.turn.outcome? {
+            Outcome::Raised | Outcome::Lowered => {
+                Some(format!("floor {before} → {} ({})", frame.floor, word(frame.reason())))
+            }
+            Outcome::Released => Some(format!("floor released to the user's {}", frame.floor)),
+            Outcome::Kept => None,
+            Outcome::Yielded => Some("a change by hand stands".into()),
+            Outcome::Contested => Some("the floor is contested: stopped".into()),
+        }
+    };
+    let pool = || {
+        let sizing = frame.turn.pool.as_ref().filter(|p| p.slots != frame.slots_before)?;
+        Some(format!("warm pool {} → {} slots ({})", frame.slots_before, sizing.slots, word(sizing.reason)))
+    };
+    floor().into_iter().chain(pool()).collect()
 }
 
-/// The reason's name, as docs and metrics have it.
-fn word(frame: &Frame) -> String {
-    serde_json::to_value(frame.reason()).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+/// A reason's name, as docs and metrics have it.
+fn word(reason: impl serde::Serialize) -> String {
+    serde_json::to_value(reason).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn moment(at: Time, comparison: &Comparison) -> String {
