@@ -206,6 +206,8 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     let stands = base.max(own);
     if seen.blocked.is_some() && replicas > stands {
         (replicas, reason) = (stands, Reason::Blocked);
+        // nor is it caught up with at once, unseen load or not, when there is room again
+        memory.stale = memory.stale.map(|(since, held)| (since, held.min(stands.max(seen.replicas))));
     }
     // what people ask for is not questioned
     let asked = stands.max(parts.schedule.max(parts.hold).unwrap_or(0));
@@ -258,11 +260,13 @@ fn lower(
     memory: &mut PlanMemory,
 ) -> (Replicas, Reason) {
     let least = memory.pace.least(now);
+    let half = memory.yesterday(now).map_or(0, |plan| plan.div_ceil(2)).min(base);
     if let Some((since, held)) = memory.stale {
         // where an autoscaler stands above, it still reacts on its own metrics: after an hour our floor is what is usual
         return match evidence.usual_high {
             Some(usual) if seen.autoscaled && now.since(since) >= HOLD => {
-                (usual.min(memory.pace.most(now)).max(least), Reason::HoldStale)
+                // nothing confirms that less than half of yesterday is enough
+                (usual.min(memory.pace.most(now)).max(least).max(half), Reason::HoldStale)
             }
             _ => (held.max(base), Reason::HoldStale),
         };
@@ -282,7 +286,6 @@ fn lower(
             let habit = evidence.usual_low.filter(|_| !seen.autoscaled);
             let least = habit.map_or(least, |usual| least.min(usual));
             // half of what this hour had yesterday goes only when the load has been below it for half an hour
-            let half = memory.yesterday(now).map_or(0, |plan| plan.div_ceil(2)).min(base);
             let kept = if memory.confirms(now, half) { 0 } else { half };
             (least.max(kept), Reason::FallLimited)
         }

@@ -52,6 +52,37 @@ fn after_the_kill_switch_growth_counts_from_what_runs() {
     assert_eq!((plan.replicas, plan.reason), (12, Reason::RiseLimited), "four times the three that run");
 }
 
+#[test]
+fn half_of_yesterday_stands_however_long_the_load_is_unknown() {
+    let mut memory = PlanMemory::default();
+    let mut current = Observation { floor: Some(30), ..seen(30, true) };
+    let mut run = |minutes: std::ops::Range<i64>, evidence: Evidence| {
+        for minute in minutes {
+            let plan = decide(at(minute), BOUNDS, &evidence, &current, &mut memory);
+            current = Observation { floor: Some(plan.replicas), ..seen(plan.replicas, true) };
+        }
+        current.replicas
+    };
+    assert_eq!(run(0..1380, evidence(30, 30)), 30, "23 hours of 30");
+    let unknown = Evidence { usual_high: Some(2), ..stale() };
+    assert_eq!(run(1380..1440, unknown), 30, "held for an hour");
+    assert_eq!(run(1440..2000, unknown), 15, "then half of the 30 that this hour had, not the 2 that are usual");
+}
+
+#[test]
+fn what_could_not_be_created_is_not_caught_up_with_while_the_load_is_unknown() {
+    let mut memory = PlanMemory::default();
+    decide(at(0), BOUNDS, &evidence(30, 30), &seen(30, true), &mut memory);
+    decide(at(1), BOUNDS, &stale(), &seen(30, true), &mut memory);
+    // the floor is taken away, pods cannot be created, and the HPA goes its own way
+    let blocked = |running| Observation { blocked: Some("quota".into()), ..seen(running, true) };
+    for minute in 2..20 {
+        decide(at(minute), BOUNDS, &stale(), &blocked(12), &mut memory);
+    }
+    let plan = decide(at(20), BOUNDS, &stale(), &seen(12, true), &mut memory);
+    assert!(plan.replicas <= 12, "{plan:?}");
+}
+
 /// A day in minutes, by hand: start, calm, ramp by forecast, surprise, outage, recovery, fall.
 #[test]
 fn a_hand_worked_day() {
