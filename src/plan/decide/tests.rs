@@ -72,8 +72,9 @@ fn half_of_yesterday_stands_however_long_the_load_is_unknown() {
 #[test]
 fn what_could_not_be_created_is_not_caught_up_with_while_the_load_is_unknown() {
     let mut memory = PlanMemory::default();
-    decide(at(0), BOUNDS, &evidence(30, 30), &seen(30, true), &mut memory);
-    decide(at(1), BOUNDS, &stale(), &seen(30, true), &mut memory);
+    let stands = Observation { floor: Some(30), ..seen(30, true) };
+    decide(at(0), BOUNDS, &evidence(30, 30), &stands, &mut memory);
+    decide(at(1), BOUNDS, &stale(), &stands, &mut memory);
     // the floor is taken away, pods cannot be created, and the HPA goes its own way
     let blocked = |running| Observation { blocked: Some("quota".into()), ..seen(running, true) };
     for minute in 2..20 {
