@@ -39,6 +39,8 @@ pub mod simulate;
 
 pub mod backtest;
 
+pub mod train;
+
 pub mod lint;
 
 pub mod report;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Modules that only compute: no files, environment, network, threads of their own.
-const PURE: [&str; 12] = [
-    "units", "occasion", "policy", "series", "forecast", "demand", "plan", "tick", "simulate", "backtest", "lint",
-    "error",
+const PURE: [&str; 13] = [
+    "units", "occasion", "policy", "series", "forecast", "demand", "plan", "tick", "simulate", "backtest", "train",
+    "lint", "error",
 ];
 
 fn root() -> PathBuf {

@@ -136,3 +136,39 @@ fn several_histories_are_told_apart() {
         serde_json::from_str(&std::fs::read_to_string(dir.path().join("all.json")).unwrap()).unwrap();
     assert_eq!(json["files"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn the_order_of_workloads_changes_nothing_and_a_second_run_gives_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = trace();
+    let mut paths = Vec::new();
+    for (i, factor) in [1.0, 3.0, 0.2].into_iter().enumerate() {
+        let path = dir.path().join(format!("{i}.csv"));
+        let text: String =
+            rows.iter().skip(200 * i).map(|(time, value)| format!("{time},{}\n", value * factor)).collect();
+        std::fs::write(&path, text).unwrap();
+        paths.push(path.display().to_string());
+    }
+    let run = |order: [usize; 3]| {
+        let json = dir.path().join("out.json").display().to_string();
+        let done = Command::new(env!("CARGO_BIN_EXE_forescale"))
+            .args(["backtest", "--peak-replicas", "40", "--json", &json, "--history"])
+            .args(order.map(|i| &paths[i]))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let text = std::fs::read_to_string(&json).unwrap();
+        let files: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let books = |file: &serde_json::Value| format!("{} {}", file["scores"], file["rivals"]);
+        let mut files: Vec<String> = files["files"].as_array().unwrap().iter().map(books).collect();
+        files.sort();
+        (text, files)
+    };
+    let (text, files) = run([0, 1, 2]);
+    assert_eq!(files.len(), 3);
+    assert_eq!(run([0, 1, 2]).0, text, "byte for byte, on however many cores");
+    assert_eq!(run([2, 0, 1]).1, files);
+
+    let (one, other) = (program(dir.path(), &rows, &[]), program(dir.path(), &rows, &[]));
+    assert!(one == other, "decisions, forecasts and scores");
+}

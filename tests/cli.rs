@@ -71,3 +71,40 @@ fn exit_codes_are_0_1_and_2() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(2) && said.contains("expected a positive number"), "{said}");
 }
+
+#[test]
+fn train_writes_a_model_with_its_card_and_says_what_is_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("traces");
+    std::fs::create_dir(&folder).unwrap();
+    let path = |name: &str| folder.join(name);
+    for (name, peak) in [("noon.csv", 12.0), ("late.csv", 13.0), ("night.csv", 1.0)] {
+        let row = |i: usize| {
+            let load = 100.0 * (0.5 * (std::f64::consts::TAU * (i as f64 / 96.0 - peak / 24.0)).cos()).exp();
+            format!("{},{load:.3}\n", 1_700_000_000 + 900 * i)
+        };
+        std::fs::write(path(name), (0..96 * 8).map(row).collect::<String>()).unwrap();
+    }
+    std::fs::write(path("short.csv"), "0,1\n60,2\n").unwrap();
+    let (folder, out) = (folder.display().to_string(), dir.path().join("models").display().to_string());
+    let train = |seed: &str| {
+        forescale(&["train", "--traces", &folder, "--out", &out, "--archetypes", "2", "--seed", seed, "--json"])
+    };
+    let done = train("3");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let card: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let shape = |i: usize| card["traces"][i]["archetype"].as_u64().unwrap();
+    // by name: late, night, noon
+    assert!(shape(0) == shape(2) && shape(0) != shape(1), "{card}");
+    assert_eq!((card["skipped"][0]["file"].as_str(), card["seed"].as_u64()), (Some("short.csv"), Some(3)));
+    assert!(card["trial"]["prior"].as_f64().unwrap() > 0.0, "{card}");
+    let weights = std::fs::read(dir.path().join("models/weekly/weights.json")).unwrap();
+    let stored = std::fs::read(dir.path().join("models/weekly/card.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&stored).unwrap(), card);
+    assert_eq!(train("3").stdout, done.stdout, "the same seed, the same bytes");
+    assert_eq!(std::fs::read(dir.path().join("models/weekly/weights.json")).unwrap(), weights);
+    let none = forescale(&["train", "--traces", "src"]);
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(2) && said.contains("at least two traces"), "{said}");
+    assert_eq!(forescale(&["train", "--traces", "no-such-folder"]).status.code(), Some(2));
+}

@@ -1,17 +1,19 @@
-//! The HPA of the simulated cluster against Kubernetes' own code, and schedule windows against robfig/cron v3, case by
-//! case.
+//! The HPA of the simulated cluster against Kubernetes' own code, schedule windows against robfig/cron v3, and disruption
+//! budgets against Karpenter's own code, case by case.
 //!
 //! `FORESCALE_DIFFERENTIAL` names a file with the cases and the real answers, a JSON object a line, as
-//! `tests/cluster/go/differential` prints them; `tests/cluster/run` makes it. Without it the recorded cases of
+//! `tests/cluster/go/differential` and `tests/cluster/go/karpenter/budgets` print them; `tests/cluster/run` makes it. Without it the recorded cases of
 //! `tests/data/differential.jsonl` are compared, so that a machine without Go checks something too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
+use forescale::plan::guard::{Allowed, Budget, allowed};
 use forescale::policy::schedule;
 use forescale::simulate::hpa::{
     Amount, Behaviour, Hpa, PodMetric, Rules, ScalingPolicy, Select, Target, Tolerance, of_total, per_pod,
 };
 use forescale::units::{Replicas, Time};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Deserialize)]
@@ -22,6 +24,18 @@ enum Case {
     ExternalPerPod(MetricCase),
     Behaviour(BehaviourCase),
     Cron(CronCase),
+    Budgets(BudgetsCase),
+}
+
+#[derive(Deserialize)]
+struct BudgetsCase {
+    budgets: Vec<Budget>,
+    at_ms: i64,
+    nodes: u64,
+    /// Of each entry; None: its schedule cannot be read.
+    active: Vec<Option<bool>>,
+    /// By reason.
+    allowed: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
@@ -119,11 +133,26 @@ impl RulesCase {
 }
 
 /// What a case comes to: replicas (None is an error of the metric), or the instants at which a window of a minute is
-/// active (None: the expression is refused).
+/// active (None: the expression is refused), or which budgets are active and how many nodes may go for each reason.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Replicas(Option<Replicas>),
     Active(Option<Vec<i64>>),
+    Disruptions(Vec<Option<bool>>, BTreeMap<String, u64>),
+}
+
+/// Karpenter's "no limit".
+const UNLIMITED: u64 = i32::MAX as u64;
+
+fn budget_answers(c: &BudgetsCase) -> (Answer, Answer) {
+    let now = Time::from_millis(c.at_ms);
+    let active = c.budgets.iter().map(|b| b.window().ok().map(|w| w.active(now))).collect();
+    let count = |reason: &String| match allowed(&c.budgets, now, c.nodes, reason) {
+        Allowed::Nodes(count) => count,
+        Allowed::Unlimited => UNLIMITED,
+    };
+    let ours = c.allowed.keys().map(|reason| (reason.clone(), count(reason))).collect();
+    (Answer::Disruptions(active, ours), Answer::Disruptions(c.active.clone(), c.allowed.clone()))
 }
 
 fn cron_answers(c: &CronCase) -> (Answer, Answer) {
@@ -140,6 +169,7 @@ fn cron_answers(c: &CronCase) -> (Answer, Answer) {
 fn answers(case: &Case) -> (Answer, Answer) {
     let (ours, real) = match case {
         Case::Cron(c) => return cron_answers(c),
+        Case::Budgets(c) => return budget_answers(c),
         Case::Pods(c) => (per_pod(&c.pods(), Target::AverageValue(c.target), c.current, c.tolerance()), c.want),
         Case::Utilization(c) => {
             let target = Target::Utilization { percent: c.target, request: c.request };

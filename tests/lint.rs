@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use forescale::lint::{Context, RULES, Report, lint, objects, reference, sarif};
+use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -97,6 +99,80 @@ fn hours_are_said_in_both_zones() {
 }
 
 /// The parts of the SARIF 2.1.0 schema that a viewer relies on.
+/// What a value breaks of a JSON schema of draft 7: the keywords that SARIF's schema uses, but for `pattern` and `format`.
+fn breaks(schema: &Value, value: &Value, root: &Value, at: &str) -> Vec<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return breaks(root.pointer(&reference[1..]).unwrap(), value, root, at);
+    }
+    let mut found = Vec::new();
+    let mut expect = |holds: bool, what: &str| {
+        if !holds {
+            found.push(format!("{at}: {what}: {value}"));
+        }
+    };
+    if let Some(kind) = schema["type"].as_str() {
+        let is = match kind {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            other => panic!("type {other}"),
+        };
+        expect(is, kind);
+    }
+    let bound = |key: &str| schema[key].as_f64().zip(value.as_f64());
+    expect(bound("minimum").is_none_or(|(least, v)| v >= least), "minimum");
+    expect(bound("maximum").is_none_or(|(most, v)| v <= most), "maximum");
+    expect(schema["enum"].as_array().is_none_or(|all| all.contains(value)), "enum");
+    for key in schema["required"].as_array().into_iter().flatten() {
+        expect(value.get(key.as_str().unwrap()).is_some(), &format!("required {key}"));
+    }
+    let items = value.as_array();
+    let least = schema["minItems"].as_u64().unwrap_or(0);
+    expect(items.is_none_or(|all| all.len() as u64 >= least), "minItems");
+    let unique = |all: &Vec<Value>| (1..all.len()).all(|i| !all[..i].contains(&all[i]));
+    expect(schema["uniqueItems"] != true || items.is_none_or(unique), "uniqueItems");
+    let admits = |of: &&Value| breaks(of, value, root, at).is_empty();
+    expect(schema["anyOf"].as_array().is_none_or(|all| all.iter().any(|of| admits(&of))), "anyOf");
+    expect(schema["oneOf"].as_array().is_none_or(|all| all.iter().filter(admits).count() == 1), "oneOf");
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let place = format!("{at}/{key}");
+        match (schema["properties"].get(key), &schema["additionalProperties"]) {
+            (Some(known), _) => found.extend(breaks(known, inner, root, &place)),
+            (None, Value::Bool(false)) => found.push(format!("{place}: no such property")),
+            (None, other @ Value::Object(_)) => found.extend(breaks(other, inner, root, &place)),
+            (None, _) => {}
+        }
+    }
+    if let (Some(all), of @ Value::Object(_)) = (items, &schema["items"]) {
+        found.extend(all.iter().enumerate().flat_map(|(i, item)| breaks(of, item, root, &format!("{at}/{i}"))));
+    }
+    found
+}
+
+#[test]
+fn sarif_is_what_its_schema_says() {
+    let mut text = String::new();
+    let file = std::fs::File::open(root("tests/data/sarif-2.1.0.schema.json.gz")).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    for file in files("tests/data/lint/bad") {
+        let log = sarif(&report(&file), "1.2.3");
+        let broken = breaks(&schema, &log, &schema, "");
+        assert!(broken.is_empty(), "{}: {broken:#?}", file.display());
+        // and the check can fail
+        for (place, wrong) in
+            [("/runs/0/results/0/level", "fatal"), ("/version", "2.0"), ("/runs/0/columnKind", "bytes")]
+        {
+            let mut log = log.clone();
+            *log.pointer_mut(place).unwrap() = wrong.into();
+            assert!(!breaks(&schema, &log, &schema, "").is_empty(), "{place}");
+        }
+    }
+}
+
 #[test]
 fn sarif_is_as_its_standard_has_it() {
     let log = sarif(&report(&root("tests/data/lint/bad/together.yaml")), "1.2.3");

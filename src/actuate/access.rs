@@ -117,6 +117,12 @@ pub const LEASE_ACCESS: &[Access] = &[
     },
     Access {
         group: "",
+        resource: "resourcequotas",
+        verbs: &["list"],
+        why: "placeholders are held within the namespace's quota",
+    },
+    Access {
+        group: "",
         resource: "podtemplates",
         verbs: &["create", "delete", "get", "patch"],
         why: "what a slot of a CapacityBuffer looks like",

@@ -83,6 +83,8 @@ pub(super) fn lines(statez: &Statez, w: &WorkloadState) -> Vec<String> {
     let own = w.workload.to_string();
     let guards = statez.guards.iter().filter(|g| g.workloads.contains(&own));
     lines.extend(guards.map(|g| format!("  {}", super::status::guard(g, statez.at))));
+    let pools = statez.pools.iter().filter(|p| p.members.contains(&own));
+    lines.extend(pools.flat_map(super::status::pool).map(|line| format!("  {line}")));
     lines.extend(w.notes.iter().map(|n| format!("  note: {n}")));
     lines.push(format!("  to change it: {}", advice(w)));
     lines
@@ -232,7 +234,7 @@ fn advice(w: &WorkloadState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::LeaseState;
+    use crate::daemon::{LeaseState, PoolState};
     use crate::plan::Observation;
     use crate::policy::{Policy, Workload, WorkloadKind};
     use crate::series::{Sample, Series};
@@ -322,6 +324,7 @@ mod tests {
                     price: Some(2.0),
                     trust: None,
                 }],
+                peak_ahead: None,
                 learning: false,
                 decision: Some(decision),
             }],
@@ -359,6 +362,19 @@ mod tests {
         let said = lines(&statez, &statez.workloads[0]).join("\n");
         assert!(said.contains("source main; failing: http://main: 503"), "{said}");
         assert!(said.contains("the last write failed: patch horizontalpodautoscalers"), "{said}");
+        let members = vec!["shop/web".to_owned()];
+        let lead = Duration::from_secs(90);
+        statez.pools = vec![PoolState {
+            name: "web".into(),
+            slots: 7,
+            ready: 5,
+            expiring: 2,
+            lead,
+            members,
+            ..PoolState::default()
+        }];
+        let said = lines(&statez, &statez.workloads[0]).join("\n");
+        assert!(said.contains("warm pool web: 7 slots (no workload), 2 of them for nodes that expire within a ramp, 5 there, not written, for 1 workloads, node lead 90s"), "{said}");
         statez.workloads[0].policy = None;
         statez.workloads[0].mode = None;
         statez.workloads[0].problems = vec!["forescale.dev/mode: expected observe or act; found Act".into()];

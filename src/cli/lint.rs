@@ -18,7 +18,7 @@ use std::time::Duration;
 #[command(after_help = "Examples:
   forescale lint k8s/*.yaml
   helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
-  forescale lint --cluster --json
+  forescale lint --cluster --peaks-from http://127.0.0.1:8080
   forescale lint k8s/*.yaml --sarif > lint.sarif
 
 Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.")]
@@ -36,6 +36,10 @@ pub struct Args {
     /// Replicas of the forecast peak: of one workload, or N alone for each
     #[arg(long, value_name = "[[NAMESPACE/]NAME=]N", value_parser = peak)]
     peak_replicas: Vec<(String, u32)>,
+    /// A running daemon that is asked for the peak of each workload's day ahead; --peak-replicas goes before it
+    #[cfg(feature = "daemon")]
+    #[arg(long, value_name = "URL")]
+    peaks_from: Option<String>,
     /// From a decision to serving, and the lead of the warm pool
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lead_time: Option<Duration>,
@@ -80,7 +84,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let zone = args.time_zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
     let context = Context {
         time_zone: zone,
-        peak_replicas: args.peak_replicas.clone(),
+        peak_replicas: peaks(args)?,
         lead_time: args.lead_time,
         now: SystemClock.now().secs(),
     };
@@ -96,6 +100,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (true, 0) => Ok(()),
         (true, n) => Err(Failure::Failed(anyhow!("{n} findings"))),
     }
+}
+
+/// What is given first, then what a daemon forecasts.
+fn peaks(args: &Args) -> Result<Vec<(String, u32)>, Failure> {
+    #[allow(unused_mut, reason = "without the daemon there is nobody to ask")]
+    let mut peaks = args.peak_replicas.clone();
+    #[cfg(feature = "daemon")]
+    if let Some(url) = &args.peaks_from {
+        let statez = super::statez::DaemonArgs::at(url).statez()?;
+        peaks.extend(statez.workloads.iter().filter_map(|w| Some((w.workload.to_string(), w.peak_ahead?))));
+    }
+    Ok(peaks)
 }
 
 fn read(file: &PathBuf) -> Result<Vec<Object>, Problem> {

@@ -30,6 +30,7 @@ mod source;
 mod statez;
 #[cfg(feature = "daemon")]
 mod status;
+mod train;
 
 use crate::error::Failure;
 use clap::{Parser, Subcommand};
@@ -66,6 +67,7 @@ enum Command {
     Hold(hold::Args),
     Demo(demo::Args),
     Simulate(simulate::Args),
+    Train(train::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Hold(args) => hold::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Train(args) => train::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 mod guards;
 
 use super::cluster::{ClusterArgs, greet, runtime, silent};
-use crate::actuate::pool::{self, BackendChoice, Keeper, PoolLedger, Standing};
+use crate::actuate::pool::{self, BackendChoice, Keeper, Ours, Standing};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
@@ -26,7 +26,8 @@ const POOL_ROUNDS: usize = 130;
 ///
 /// What was changed is written in a ledger annotation on each object, so this needs no running daemon. A floor goes
 /// back to the user's value, the ledger goes, and so does Forescale's entry in managedFields. Without an autoscaler
-/// no running replica is taken away. Warm pools are taken away whole, by --all or their namespace. A daemon in mode act raises floors again: remove the annotation
+/// no running replica is taken away. Warm pools are taken away whole, by --all or their namespace; guards on NodePools and marks on
+/// nodes by --all, or when no other workload is in mode act. A daemon in mode act raises floors again: remove the annotation
 /// forescale.dev/mode first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -100,7 +101,16 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
         }
     }
     let mut nothing = ledgers.is_empty();
-    if args.all {
+    let chosen = |w: &Workload| {
+        args.namespace.as_ref().is_none_or(|n| *n == w.namespace) && args.name.as_ref().is_none_or(|n| *n == w.name)
+    };
+    // guards are for the ramps of all workloads together: they go with the last one that acts
+    let others = acting.iter().filter(|w| !chosen(w)).count();
+    if others > 0 {
+        eprintln!(
+            "note: guards on NodePools stay for {others} other workloads in mode act, and lapse by themselves; --all takes them off"
+        );
+    } else {
         let done = guards::release_guards(&client, &executor, args.expired, args.dry_run, now).await;
         nothing = nothing && done.lines.is_empty();
         done.lines.iter().for_each(|line| println!("{line}"));
@@ -132,17 +142,12 @@ async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec
             return 0;
         }
     };
-    let wanted = |(namespace, _, ledger): &(String, String, PoolLedger)| {
-        args.namespace.as_ref().is_none_or(|n| n == namespace) && (!args.expired || ledger.expires <= now)
+    let wanted = |of: &&Ours| {
+        args.namespace.as_ref().is_none_or(|n| *n == of.namespace) && (!args.expired || of.ledger.expires <= now)
     };
-    let mut kept: BTreeSet<(String, String)> =
-        found.iter().filter(|f| !wanted(f)).map(|(n, p, _)| (n.clone(), p.clone())).collect();
-    let gone: BTreeSet<(String, String)> = found
-        .iter()
-        .filter(|f| wanted(f))
-        .map(|(n, p, _)| (n.clone(), p.clone()))
-        .filter(|p| !kept.remove(p))
-        .collect();
+    let place = |of: &Ours| (of.namespace.clone(), of.pool.clone());
+    let mut kept: BTreeSet<(String, String)> = found.iter().filter(|f| !wanted(f)).map(place).collect();
+    let gone: BTreeSet<(String, String)> = found.iter().filter(wanted).map(place).filter(|p| !kept.remove(p)).collect();
     let mut keeper = Keeper::new(client.clone());
     for (namespace, name) in &gone {
         if args.dry_run {

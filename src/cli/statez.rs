@@ -22,6 +22,11 @@ pub(super) struct DaemonArgs {
 const ANSWER_MAX: usize = 64 << 20;
 
 impl DaemonArgs {
+    /// The daemon that serves there.
+    pub(super) fn at(url: &str) -> DaemonArgs {
+        DaemonArgs { url: Some(url.to_owned()), config: None }
+    }
+
     /// What the daemon shows.
     pub(super) fn statez(&self) -> Result<Statez, Failure> {
         let base = match &self.url {

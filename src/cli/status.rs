@@ -2,12 +2,12 @@
 
 use super::statez::DaemonArgs;
 use crate::config::Mode;
-use crate::daemon::{GuardState, Statez, WorkloadState, reason_name};
+use crate::daemon::{GuardState, PoolState, Statez, WorkloadState, reason_name};
 use crate::error::Failure;
 use crate::history::Spending;
 use crate::plan::SourceState;
 use crate::plan::guard::{GuardOutcome, Span};
-use crate::units::Time;
+use crate::units::{Time, duration};
 use std::time::Duration;
 
 /// What a running daemon does for every workload.
@@ -108,20 +108,26 @@ fn row(w: &WorkloadState, now: Time) -> [String; 9] {
 
 /// A line for each warm pool, and what is wrong with it.
 pub(super) fn pools(statez: &Statez) -> Vec<String> {
-    let mut lines = Vec::new();
-    for pool in &statez.pools {
-        let backend = pool.backend.as_deref().unwrap_or("not written");
-        let reason = pool.reason.map_or("no workload".into(), |r| {
-            serde_json::to_value(r).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-        });
-        let hits = pool.hit_rate.map_or(String::new(), |h| format!(", enough in {:.2} % of the last week", h * 100.0));
-        let (slots, ready, members) = (pool.slots, pool.ready, pool.members.len());
-        let name = &pool.name;
-        lines.push(format!(
-            "warm pool {name}: {slots} slots ({reason}), {ready} there, {backend}, for {members} workloads{hits}"
-        ));
-        lines.extend(pool.problems.iter().map(|p| format!("warm pool {name}: {p}")));
-    }
+    statez.pools.iter().flat_map(pool).collect()
+}
+
+/// A warm pool in a line, and one for each thing that is wrong with it.
+pub(super) fn pool(pool: &PoolState) -> Vec<String> {
+    let backend = pool.backend.as_deref().unwrap_or("not written");
+    let reason = pool.reason.map_or("no workload".into(), |r| {
+        serde_json::to_value(r).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    });
+    let hits = pool.hit_rate.map_or(String::new(), |h| format!(", enough in {:.2} % of the last week", h * 100.0));
+    let expiring = match pool.expiring {
+        0 => String::new(),
+        slots => format!(", {slots} of them for nodes that expire within a ramp"),
+    };
+    let (slots, ready, members, name) = (pool.slots, pool.ready, pool.members.len(), &pool.name);
+    let lead = duration::format(pool.lead);
+    let mut lines = vec![format!(
+        "warm pool {name}: {slots} slots ({reason}){expiring}, {ready} there, {backend}, for {members} workloads, node lead {lead}{hits}"
+    )];
+    lines.extend(pool.problems.iter().map(|p| format!("warm pool {name}: {p}")));
     lines
 }
 

@@ -229,7 +229,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "pools.NAME.lead_time",
         Form::Duration(1, 86_400),
-        "From asking for a node to a pod that runs on it.",
+        "From asking for a node to a pod that runs on it. Not given: learned (P95 of starts on new nodes), once there are 19.",
         "\"90s\"",
     ),
     key(

@@ -30,6 +30,8 @@ pub struct PoolConfig {
     pub node_pool: Option<String>,
     /// From asking for a node to a pod that runs on it.
     pub lead_time: Duration,
+    /// It is given for this pool, so it is not learned.
+    pub lead_time_given: bool,
     /// Share of the time in which it is to be enough, in (0, 1).
     pub objective: f64,
     /// The cost cap.
@@ -170,6 +172,7 @@ fn pool(settings: &mut Settings, defaults: &BTreeMap<String, Value>, name: &str)
             Some(Value::Duration(d)) => d,
             _ => Duration::ZERO,
         },
+        lead_time_given: given.contains_key("lead_time"),
         objective,
         max_slots: count("max_slots").unwrap_or(0) as u32,
         windows: text("windows").map(|text| (at("windows"), text)),

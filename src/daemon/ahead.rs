@@ -114,6 +114,16 @@ impl Days {
         self.metrics = metrics.collect();
     }
 
+    /// Replicas at the top of the day ahead. None: no day is forecast.
+    pub fn peak(&self) -> Option<Replicas> {
+        let slots = |(day, serving): &(Option<DayAhead>, Option<Serving>)| {
+            let serving = serving.as_ref()?;
+            let tops = day.iter().flat_map(|day| &day.slots).map(|slot| serving.replicas(slot.at(LEVEL)));
+            tops.max()
+        };
+        self.metrics.iter().filter_map(slots).max()
+    }
+
     /// Replicas that the forecast asks for in the slot that begins at `from`. None: it says nothing of it.
     fn replicas(&self, from: Time) -> Option<Replicas> {
         let of = |(day, serving): &(Option<DayAhead>, Option<Serving>)| {
@@ -193,6 +203,7 @@ mod tests {
         let metrics = [(day_ahead(&days.tops[0].series, &Calendar::new("UTC", QUARTER)), Serving::new(10.0, None))];
         let days = Days { metrics: metrics.to_vec(), ..days };
         let at = |i: i64| Time::from_secs(now.secs() + 900 * i);
+        assert!(days.peak().is_some_and(|peak| (38..60).contains(&peak)), "{:?}", days.peak());
         let expected: Vec<Expected> =
             (0..24).map(|i| Expected { from: at(i), replicas: days.replicas(at(i)).unwrap() }).collect();
         let found = ramps(&expected, SLOT);

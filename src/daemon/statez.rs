@@ -80,6 +80,12 @@ pub struct PoolState {
     pub backend: Option<String>,
     /// Slots that are wanted.
     pub slots: u32,
+    /// Those of them that stand in for nodes that expire within a ramp.
+    #[serde(default)]
+    pub expiring: u32,
+    /// From asking for a node to a pod that runs on it, as it is planned for.
+    #[serde(with = "crate::units::duration", default)]
+    pub lead: std::time::Duration,
     /// Slots that are there.
     pub ready: u32,
     /// What binds the size. None: no workload is in it.
@@ -147,6 +153,9 @@ pub struct WorkloadState {
     pub write_error: Option<String>,
     /// One entry per metric of the policy, in its order.
     pub metrics: Vec<MetricState>,
+    /// Replicas at the top of the day ahead, as it is forecast. None: no day is.
+    #[serde(default)]
+    pub peak_ahead: Option<Replicas>,
     /// History is being fetched or learned from.
     pub learning: bool,
     /// The last decision.

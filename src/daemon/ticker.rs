@@ -110,7 +110,7 @@ impl Ticker {
                             () = super::told_to_stop(&mut stop) => break,
                             () = self.step(last_polled) => {}
                         }
-                        self.pools.step(self.clock.now(), &mut self.tended, &self.config);
+                        self.pools.step(self.clock.now(), &mut self.tended, &self.config, &self.lead_times);
                         if self.right.held() {
                             self.pools.tell(&self.tended, &self.events, self.clock.now());
                         }

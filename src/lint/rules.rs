@@ -134,7 +134,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "limits-below-peak",
         Error,
-        "limits of all NodePools together below what the peak asks for (needs --peak-replicas)",
+        "limits of all NodePools together below what the peak asks for (needs --peak-replicas or --peaks-from)",
         "at the peak no further node is ordered and pods stay Pending",
         "",
     ),
@@ -169,7 +169,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "max-replicas-below-peak",
         Error,
-        "maxReplicas below the forecast peak (needs --peak-replicas)",
+        "maxReplicas below the forecast peak (needs --peak-replicas or --peaks-from)",
         "the floor stops at maxReplicas and the peak is not served",
         "",
     ),
@@ -190,7 +190,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "quota-below-peak",
         Error,
-        "a ResourceQuota below what the peak asks for (needs --peak-replicas)",
+        "a ResourceQuota below what the peak asks for (needs --peak-replicas or --peaks-from)",
         "pods beyond it are never created: the Deployment says FailedCreate, and nothing is Pending",
         "",
     ),
@@ -253,7 +253,7 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 /// `docs/lint.md`.
 pub fn reference() -> String {
     let mut text = String::from(
-        "# Lint\n\n`forescale lint` finds mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod\ntemplates before they cost a night. Generated from `src/lint/rules.rs` by `UPDATE=1 cargo test lint`.\n\n```sh\nforescale lint k8s/*.yaml\nhelm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80\nforescale lint --cluster --json\nforescale lint k8s/*.yaml --sarif > lint.sarif\n```\n\nExit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read. Kinds that are not known are skipped and counted.\n",
+        "# Lint\n\n`forescale lint` finds mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod\ntemplates before they cost a night. Generated from `src/lint/rules.rs` by `UPDATE=1 cargo test lint`.\n\n```sh\nforescale lint k8s/*.yaml\nhelm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80\nforescale lint --cluster --peaks-from http://127.0.0.1:8080\nforescale lint k8s/*.yaml --sarif > lint.sarif\n```\n\nExit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read. Kinds that are not known are skipped and counted.\n",
     );
     for rule in RULES {
         let severity = match rule.severity {

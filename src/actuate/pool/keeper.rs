@@ -2,7 +2,7 @@
 
 use super::{
     BUFFER_GROUP, Backend, BackendChoice, BufferView, Leave, MANAGED_LABEL, POOL_LABEL, POOL_LEDGER, PoolLedger,
-    SLOT_LABEL, SlotSet, choose, leave, priority_class,
+    SLOT_LABEL, SlotSet, choose, leave, priority_class, room,
 };
 use crate::actuate::{Call, FIELD_MANAGER, WriteError};
 use crate::plan::pool::PoolReason;
@@ -53,6 +53,8 @@ pub struct Kept {
     pub why: Option<String>,
     /// Slots that are there: placeholders that run, or what buffers have bought and nodes have.
     pub ready: u32,
+    /// Slots that quotas admit. None: no quota is about them.
+    pub room: Option<u32>,
     /// Writes that were made.
     pub writes: u64,
     /// Objects that are not wanted and still there.
@@ -104,8 +106,21 @@ fn gone(result: Result<(), WriteError>) -> Result<(), WriteError> {
     }
 }
 
-/// The ledgers of every object of every pool in the cluster: namespace, pool, ledger.
-pub async fn ours(client: &Client, served: &[String]) -> Result<Vec<(String, String, PoolLedger)>, WriteError> {
+/// An object of a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ours {
+    /// Where it lives.
+    pub namespace: String,
+    /// The pool.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// What it stands for.
+    pub ledger: PoolLedger,
+}
+
+/// Every object of every pool in the cluster.
+pub async fn ours(client: &Client, served: &[String]) -> Result<Vec<Ours>, WriteError> {
     let mut kinds = vec![deployments()];
     kinds.extend(served.first().map(|v| resource(BUFFER_GROUP, v, "CapacityBuffer")));
     let mut found = Vec::new();
@@ -118,7 +133,8 @@ pub async fn ours(client: &Client, served: &[String]) -> Result<Vec<(String, Str
             let ledger = object.annotations().get(POOL_LEDGER).and_then(|text| PoolLedger::parse(text));
             let pool = object.labels().get(POOL_LABEL).cloned();
             if let (Some(ledger), Some(pool)) = (ledger, pool) {
-                found.push((object.namespace().unwrap_or_default(), pool, ledger));
+                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                found.push(Ours { namespace, pool, name, ledger });
             }
         }
     }
@@ -162,6 +178,9 @@ impl Keeper {
         }
         let (backend, why) = choose(standing.choice, served, self.silent.contains(&standing.pool));
         kept.problems.extend(views.values().filter_map(|v| v.problem.clone()));
+        if matches!(backend, Some(Backend::Placeholders)) {
+            kept.room = self.room(standing, &placeholders, &mut kept.problems).await;
+        }
         let wanted: BTreeSet<&String> = standing.sets.iter().map(|s| &s.name).collect();
         for set in &standing.sets {
             match &backend {
@@ -200,6 +219,32 @@ impl Keeper {
         kept.backend = backend.filter(|_| !standing.sets.is_empty());
         kept.why = why;
         Ok(())
+    }
+
+    /// See [`room`]; pods of buffers count in no quota.
+    async fn room(
+        &self,
+        standing: &Standing,
+        placeholders: &BTreeMap<String, DynamicObject>,
+        problems: &mut Vec<String>,
+    ) -> Option<u32> {
+        let kind = resource("", "v1", "ResourceQuota");
+        let call = Call { verb: "list", resource: kind.plural.clone(), object: standing.namespace.clone() };
+        let listed = match ask(call, self.api(standing, &kind).list(&ListParams::default().limit(OBJECTS_MAX))).await {
+            Ok(listed) => listed.items,
+            Err(error) => {
+                problems.push(format!("quotas are not regarded: {error}"));
+                return None;
+            }
+        };
+        let mut largest: BTreeMap<String, f64> = BTreeMap::new();
+        for (resource, amount) in standing.sets.iter().flat_map(|s| &s.shape.requests) {
+            let most = largest.entry(resource.clone()).or_insert(0.0);
+            *most = most.max(*amount);
+        }
+        let stand = placeholders.values().filter_map(|o| o.data["status"]["replicas"].as_u64()).sum::<u64>();
+        let quotas: Vec<Value> = listed.into_iter().map(|o| o.data).collect();
+        room(&quotas, &largest, u32::try_from(stand).unwrap_or(u32::MAX))
     }
 
     fn api(&self, standing: &Standing, kind: &ApiResource) -> Api<DynamicObject> {

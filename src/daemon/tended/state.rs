@@ -44,6 +44,7 @@ impl Tended {
             outcome: self.outcome,
             write_error: self.write_error.clone(),
             metrics: metrics.collect(),
+            peak_ahead: self.days.peak(),
             learning: self.learning != Learning::Done,
             decision: self.decision.clone(),
         }

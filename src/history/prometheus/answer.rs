@@ -15,33 +15,33 @@ const ABOUT_THE_QUERY: &str = "PromQL ";
 const MAX_WARNINGS: usize = 10;
 
 /// Labels of one series.
-pub(super) type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// One series of an answer.
 #[derive(Debug, PartialEq)]
-pub(super) struct Found {
+pub struct Found {
     /// Its labels.
-    pub(super) labels: Labels,
+    pub labels: Labels,
     /// Its points as they came.
-    pub(super) points: Points,
+    pub points: Points,
     /// Samples that are no finite numbers.
-    pub(super) not_numbers: usize,
+    pub not_numbers: usize,
     /// It holds native histograms.
-    pub(super) histograms: bool,
+    pub histograms: bool,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub struct Matrix {
     /// All series.
-    pub(super) series: Vec<Found>,
+    pub series: Vec<Found>,
     /// What the server said beside them.
-    pub(super) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// What an answer was instead of one.
 #[derive(Debug, PartialEq)]
-pub(super) enum Unusable {
+pub enum Unusable {
     /// `status: error`: type and text.
     Error(String, String),
     /// The server says that data is missing from it: its words.
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Pair {
 }
 
 /// Reads the body of an answer with status 200.
-pub(super) fn parse(body: &[u8]) -> Result<Matrix, Unusable> {
+pub fn parse(body: &[u8]) -> Result<Matrix, Unusable> {
     const JSON: &str = "an answer of the Prometheus HTTP API in JSON";
     let start = body.trim_ascii_start();
     match start.first() {
@@ -144,7 +144,7 @@ fn beginning(text: &[u8]) -> String {
 }
 
 /// The error of an answer with another status than 200, if it is one of the API's own: type and text.
-pub(super) fn parse_error(body: &[u8]) -> Option<(String, String)> {
+pub fn parse_error(body: &[u8]) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct ErrorBody {
         #[serde(rename = "errorType", default)]

@@ -42,6 +42,7 @@ mod options;
 mod promql;
 mod split;
 
+pub use answer::{Found, Labels, Matrix, Unusable, parse};
 pub use http::{MAX_ANSWER_BYTES, MAX_ATTEMPTS};
 pub use options::{Auth, SourceOptions};
 pub use promql::{MAX_QUERY_BYTES, check, enforce_namespace};
@@ -50,7 +51,6 @@ pub use split::{MAX_CHUNK_POINTS, MAX_JOINED, MAX_JOINED_BYTES};
 use super::{Answer, HistorySource, Points, Query, Request, SourceError};
 use crate::error::{Problem, shorten};
 use crate::units::{Step, Time};
-use answer::{Found, Labels, Unusable};
 use futures::future::{BoxFuture, Either, FutureExt, Shared, select};
 use futures::stream::{self, StreamExt};
 use http::{Http, Trouble};

@@ -126,7 +126,7 @@ impl Budget {
         let count = match self.nodes.strip_suffix('%') {
             // rounded up: 10 % of one node is one node
             Some(percent) => whole(percent).and_then(|p| p.checked_mul(nodes)).ok_or_else(bad)?.div_ceil(100),
-            None => whole(&self.nodes).ok_or_else(bad)?,
+            None => wrapped(&self.nodes).ok_or_else(bad)?,
         };
         Ok(Allowed::Nodes(count))
     }
@@ -144,6 +144,12 @@ pub fn allowed(budgets: &[Budget], now: Time, nodes: u64, reason: &str) -> Allow
         }
     }
     least
+}
+
+/// Karpenter keeps the number in 32 bits: one beyond them wraps around, and less than none is none.
+fn wrapped(text: &str) -> Option<u64> {
+    let number = i64::try_from(whole(text)?).ok()?;
+    u64::try_from(number as i32).ok().or(Some(0))
 }
 
 fn whole(text: &str) -> Option<u64> {
@@ -240,6 +246,15 @@ mod tests {
         assert_eq!(allowed(std::slice::from_ref(&none), now, 5, "Drifted"), Allowed::Unlimited);
         let text = serde_json::to_string(&[all, none]).unwrap();
         assert_eq!(text, r#"[{"nodes":"0"},{"nodes":"0","reasons":[]}]"#, "and so they are written");
+    }
+
+    #[test]
+    fn a_number_beyond_32_bits_wraps_around() {
+        let of = |nodes: &str| Budget { nodes: nodes.into(), ..Budget::default() }.allows(Time::from_secs(0), 5);
+        assert_eq!(of("4294967296"), Ok(Allowed::Nodes(0)));
+        assert_eq!(of("4294967301"), Ok(Allowed::Nodes(5)));
+        assert_eq!(of("2147483648"), Ok(Allowed::Nodes(0)), "less than none");
+        assert!(of("9223372036854775808").is_err());
     }
 
     #[test]

@@ -57,6 +57,23 @@ pub fn expiring_within<'a>(
     claims.into_iter().filter(move |c| c.deleting.is_none() && c.expires().is_some_and(|at| span.holds(at)))
 }
 
+/// Pods that lose their node while a ramp lasts: what the NodeClaims hold that expire within `soon`, and within a ramp, at
+/// most. `requests`: of one pod, in base units.
+pub fn pods_that_lose_their_node<'a>(
+    claims: impl IntoIterator<Item = &'a NodeClaimView>,
+    ramps: &[Span],
+    soon: Span,
+    requests: &BTreeMap<String, f64>,
+) -> u32 {
+    let in_ramp = |c: &&NodeClaimView| c.expires().is_some_and(|at| ramps.iter().any(|ramp| ramp.holds(at)));
+    let pods = |claim: &NodeClaimView| {
+        let asked = requests.iter().filter(|(_, each)| **each > 0.0);
+        let fit = asked.filter_map(|(resource, each)| Some(claim.allocatable.get(resource)? / each));
+        fit.reduce(f64::min).map_or(0, |fit| fit as u32)
+    };
+    expiring_within(claims, soon).filter(in_ramp).map(pods).fold(0, u32::saturating_add)
+}
+
 /// Waves of expiry that will hit within spans of their pool, soonest first.
 pub fn waves(claims: &[&NodeClaimView], spans: &BTreeMap<String, Vec<Span>>, now: Time) -> Vec<Wave> {
     let mut found = Vec::new();
@@ -125,5 +142,22 @@ mod tests {
         let words = found[0].to_string();
         assert!(words.starts_with("2 of 5 nodes of NodePool web expire (expireAfter 1d) from 2026-11-25T08:00:00Z"));
         assert!(waves(&all, &BTreeMap::new(), now).is_empty());
+    }
+
+    #[test]
+    fn pods_on_nodes_that_expire_in_a_ramp_are_counted_a_lead_before() {
+        let now = Time::parse("2026-11-25T06:00:00Z").unwrap();
+        let minute = |m: u64| now + Duration::from_secs(60 * m);
+        let of = |name: &str, expires: Time| NodeClaimView {
+            allocatable: BTreeMap::from([("cpu".into(), 3.9), ("memory".into(), 8e9)]),
+            ..claim(name, expires - Duration::from_secs(86_400), Some(24))
+        };
+        let all = [of("a", minute(2)), of("b", minute(9)), of("c", minute(4)), claim("d", minute(2), None)];
+        let requests = BTreeMap::from([("cpu".to_owned(), 0.5), ("memory".to_owned(), 1e9)]);
+        let count =
+            |ramps: &[Span]| pods_that_lose_their_node(&all, ramps, Span { from: now, to: minute(5) }, &requests);
+        assert_eq!(count(&[Span { from: minute(1), to: minute(60) }]), 14, "7 on each of two");
+        assert_eq!(count(&[Span { from: minute(3), to: minute(60) }]), 7, "one goes before the ramp");
+        assert_eq!(count(&[]), 0);
     }
 }

@@ -15,7 +15,7 @@ pub use budgets::{Allowed, Budget, BudgetError, REASONS, Windowed, allowed, go_d
 pub use decide::{
     BUDGETS_MAX, GuardActions, GuardOutcome, GuardWrite, MARK, NodeMark, PoolState, decide, node_marks, release,
 };
-pub use expiry::{Wave, expiring_within, waves};
+pub use expiry::{Wave, expiring_within, pods_that_lose_their_node, waves};
 pub use ledger::{GUARDS, Guard, GuardLedger, GuardLedgerError, user_hash};
 pub use ramps::{Expected, Ramp, SETTLE, ramps};
 pub use windows::{Span, entry, merge};

@@ -1,18 +1,16 @@
-//! When a new size takes effect: up at once where it is urgent, else every five minutes; down to the largest of what was
-//! right lately; and down at once by what real replicas have taken.
+//! When a new size takes effect: up every five minutes; down, as often, to the largest of what was right lately; and down at
+//! once by what real replicas have taken.
 
 use crate::units::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A pool is resized at most so often, unless it is far too small or its slots were taken.
+/// A pool is resized at most so often; what real replicas take of it is no resize.
 pub const RESIZE_EVERY: Duration = Duration::from_secs(300);
 /// Changes smaller than this share of the pool wait.
 pub const HYSTERESIS: f64 = 0.1;
 /// It falls to the largest size that was right within this time.
 const FALL_AFTER: Duration = Duration::from_secs(900);
-/// Far too small: so many times the slots are wanted, and this many more.
-const URGENT: (f64, u32) = (2.0, 3);
 /// Wants that are remembered at most.
 const WANTS_MAX: usize = 1000;
 
@@ -28,10 +26,7 @@ pub(super) struct Held {
 impl Held {
     /// The size from now on. `want`: what would be right; `taken`: slots that real replicas took in this step.
     pub fn resize(&mut self, now: Time, want: u32, taken: u32) -> u32 {
-        while self.wants.back().is_some_and(|(_, w)| *w <= want) {
-            self.wants.pop_back();
-        }
-        self.wants.push_back((now, want));
+        self.remember(now, want);
         while self.wants.len() > WANTS_MAX || self.wants.front().is_some_and(|(t, _)| now.since(*t) > FALL_AFTER) {
             self.wants.pop_front();
         }
@@ -40,9 +35,8 @@ impl Held {
         let held = self.slots.min(want.max(self.slots.saturating_sub(taken)));
         let due = self.changed.is_none_or(|t| now.since(t) >= RESIZE_EVERY);
         let far = |to: u32| f64::from(to.abs_diff(held)) >= HYSTERESIS * f64::from(held);
-        let urgent = f64::from(want) >= URGENT.0 * f64::from(held) && want >= held + URGENT.1;
         let next = match () {
-            () if want > held && (urgent || (due && far(want))) => want,
+            () if want > held && due && far(want) => want,
             () if lately < held && due && far(lately) => lately,
             () => held,
         };
@@ -51,6 +45,21 @@ impl Held {
         }
         self.slots = next;
         next
+    }
+
+    fn remember(&mut self, now: Time, want: u32) {
+        while self.wants.back().is_some_and(|(_, w)| *w <= want) {
+            self.wants.pop_back();
+        }
+        self.wants.push_back((now, want));
+    }
+
+    /// Slots that stand from before a restart count as right until now.
+    pub fn inherit(&mut self, now: Time, slots: u32) {
+        if slots > self.slots {
+            self.slots = slots;
+            self.remember(now, slots);
+        }
     }
 
     /// A bound from outside holds at once.

@@ -70,6 +70,16 @@ impl<K: Ord + Clone> PoolSizer<K> {
         self.held.slots
     }
 
+    /// What may change from step to step: the node lead that is learned, and what the cost cap leaves beside other shapes.
+    pub fn follow(&mut self, lead: Duration, max_slots: u32) {
+        (self.task.lead, self.task.max_slots) = (lead, max_slots);
+    }
+
+    /// Slots that stand from before a restart: they fall as any others do, no sooner.
+    pub fn inherit(&mut self, at: Time, slots: u32) {
+        self.held.inherit(at, slots.min(SLOTS_MAX));
+    }
+
     /// A step of the past, from recorded history: it teaches, nothing is sized.
     pub fn learn(&mut self, at: Time, members: &[(K, Member)]) {
         let now = self.lay(at, members);
@@ -130,8 +140,8 @@ impl<K: Ord + Clone> PoolSizer<K> {
         match after {
             _ if after == slots => None,
             _ if after > slots => Some(PoolReason::WindowMin),
-            _ if after == quota => Some(PoolReason::Quota),
             _ if after == cap => Some(PoolReason::MaxSlots),
+            _ if after == quota => Some(PoolReason::Quota),
             _ => Some(PoolReason::WindowMax),
         }
     }

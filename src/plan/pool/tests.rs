@@ -97,16 +97,33 @@ fn the_tracker_finds_the_objective_of_a_noise_that_it_knows() {
 }
 
 #[test]
-fn up_at_once_down_late_and_what_pods_take_is_not_bought_twice() {
+fn up_and_down_every_five_minutes_and_what_pods_take_is_not_bought_twice() {
     let mut held = resize::Held::default();
     assert_eq!(held.resize(at(0), 10, 0), 10);
     assert_eq!(held.resize(at(1), 11, 0), 10, "a tenth more waits for its turn");
-    assert_eq!(held.resize(at(2), 20, 0), 20, "twice as many do not");
-    assert_eq!(held.resize(at(3), 5, 0), 20, "a fall waits");
-    assert_eq!(held.resize(at(4), 5, 6), 14, "but not what real pods took in this step");
-    assert_eq!(held.resize(at(5), 14, 6), 14, "unless it is wanted again");
-    assert_eq!(held.resize(at(20), 5, 0), 14, "14 was right at minute 5, a quarter of an hour ago");
-    assert_eq!(held.resize(at(21), 5, 0), 5);
+    assert_eq!(held.resize(at(2), 20, 0), 10, "and so do twice as many");
+    assert_eq!(held.resize(at(5), 20, 0), 20);
+    assert_eq!(held.resize(at(6), 5, 0), 20, "a fall waits");
+    assert_eq!(held.resize(at(7), 5, 6), 14, "but not what real pods took in this step");
+    assert_eq!(held.resize(at(8), 14, 6), 14, "unless it is wanted again");
+    assert_eq!(held.resize(at(23), 5, 0), 14, "14 was right at minute 8, a quarter of an hour ago");
+    assert_eq!(held.resize(at(24), 5, 0), 5);
+}
+
+#[test]
+fn slots_from_before_a_restart_stand_until_they_were_wrong_for_a_quarter_of_an_hour() {
+    let mut pool = PoolSizer::new(task(5, 0.99));
+    pool.inherit(at(0), 30);
+    let size = |pool: &mut PoolSizer<&str>, minute, fresh| {
+        pool.advance(at(minute), &[("a", member(20.0, 20.0))], Bounds { quota: None, fresh }).slots
+    };
+    assert_eq!(size(&mut pool, 0, false), 30, "no data yet");
+    assert_eq!(size(&mut pool, 15, true), 30);
+    assert_eq!(size(&mut pool, 16, true), 2, "a tenth of 20");
+    pool.inherit(at(17), 1);
+    assert_eq!(size(&mut pool, 17, true), 2, "fewer than there are");
+    pool.follow(Duration::from_secs(60), 1);
+    assert_eq!(size(&mut pool, 18, true), 1, "another cap");
 }
 
 #[test]

@@ -154,6 +154,46 @@ def a_closed_gate_is_noticed(world):
         world.bed.restart("karpenter")
 
 
+@scenario(minute="06:30", about_seconds=230, needs="karpenter")
+def a_pod_that_no_instance_type_fits(world):
+    """Slots of a pod that is larger than any instance type are never ready: it is said, and nothing is bought or broken for it."""
+    world.node_pool(boot=BOOT)
+    world.trace.now = lambda t: CAPACITY
+    world.deployment(1, {"forescale.dev/mode": "observe", "forescale.dev/pool": "main"}, cpu="100", pod=world.on_pool())
+    world.hpa()
+    copy = world.forescale(**pool(world, "placeholders", windows=ALWAYS.format(2)))
+    until(90, "two placeholders are wanted", lambda: len(placeholders(world, ready=False)) == 2)
+    until(200, "it is said", lambda: any("no slot has become ready" in p for p in told(copy).get("problems", [])))
+    check(told(copy)["ready"] == 0 and not world.claims(), f"{told(copy)}, {len(world.claims())} nodes bought")
+    until(30, "an event says it", lambda: any("no slot has become ready" in e["message"] for e in world.kube.list("Event", world.ns)))
+    copy.stop()
+    done = copy.command("release", "--all")
+    check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
+    until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
+
+
+@scenario(minute="06:30", about_seconds=110)
+def a_pool_within_a_quota(world):
+    """A ResourceQuota where slots live bounds them: as many as it admits, and the reason says so."""
+    world.kube.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "slots", "namespace": NAMESPACE},
+                       "spec": {"hard": {"requests.cpu": "2"}}})
+    try:
+        world.trace.now = lambda t: 10 * CAPACITY - 1
+        world.deployment(10, {"forescale.dev/mode": "observe", "forescale.dev/pool": "main"})
+        world.hpa()
+        copy = world.forescale(pools__main__lead_time="15s", pools__main__windows=ALWAYS.format(5))
+        until(120, "the quota bounds the pool", lambda: told(copy).get("reason") == "quota")
+        slots = told(copy)["slots"]
+        until(60, "what it admits is Ready", lambda: len(placeholders(world)) == slots)
+        check(0 < slots < 5, f"{told(copy)}")
+        copy.stop()
+        done = copy.command("release", "--all")
+        check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
+        return f"{slots} of 5"
+    finally:
+        world.kube.delete("ResourceQuota", NAMESPACE, "slots")
+
+
 @scenario(minute="06:30", about_seconds=110)
 def a_pool_without_karpenter(world):
     """Without Karpenter and its resources, a pool is placeholders on the nodes that are there."""
