@@ -242,7 +242,7 @@ impl Keeper {
             let most = largest.entry(resource.clone()).or_insert(0.0);
             *most = most.max(*amount);
         }
-        let stand = placeholders.values().filter_map(|o| o.data["status"]["replicas"].as_u64()).sum::<u64>();
+        let stand = placeholders.values().filter_map(|o| o.data.pointer("/status/replicas")?.as_u64()).sum::<u64>();
         let quotas: Vec<Value> = listed.into_iter().map(|o| o.data).collect();
         room(&quotas, &largest, u32::try_from(stand).unwrap_or(u32::MAX))
     }

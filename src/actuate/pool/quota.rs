@@ -29,7 +29,7 @@ fn left(status: &Value, requests: &BTreeMap<String, f64>) -> Vec<u32> {
             "pods" | "count/pods" => 1.0,
             _ => *requests.get(resource).filter(|each| **each > 0.0)?,
         };
-        let used = amount(&status["used"][entry]).unwrap_or(0.0);
+        let used = status["used"].get(entry).and_then(amount).unwrap_or(0.0);
         // float noise is not worth a slot
         Some((((amount(hard)? - used) / each) + 1e-6).floor().clamp(0.0, f64::from(u32::MAX)) as u32)
     });
