@@ -28,7 +28,7 @@ fn auto_reads_the_usage_of_the_pods() {
 fn auto_beside_a_target_holds_the_target_until_it_is_learned_and_is_exact_for_cores() {
     let auto = [("mode", "act"), ("capacity-per-replica", "auto")];
     let named = hpa(vec![pods("http_requests", MetricTarget::AverageValue(50.0))]);
-    let config = config("[queries.metrics.http_requests]\nquery = 'sum(r{pod=~\"{pods}\"})'\n");
+    let config = config("");
     let metric = resolve(&workload(&auto, vec![named]), &config).unwrap().unwrap().policy.metrics.remove(0);
     assert_eq!((metric.capacity_per_replica, metric.learned.is_some()), (50.0, true));
     let cores = hpa(vec![cpu(MetricTarget::UtilizationPercent(70))]);
