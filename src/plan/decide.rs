@@ -261,6 +261,8 @@ fn lower(
 ) -> (Replicas, Reason) {
     let least = memory.pace.least(now);
     let half = memory.yesterday(now).map_or(0, |plan| plan.div_ceil(2)).min(base);
+    // a hold is no faster way down: what stood lately, by whoever's hand, may be more than the newest plan
+    let base = base.max(least);
     if let Some((since, held)) = memory.stale {
         // where an autoscaler stands above, it still reacts on its own metrics: after an hour our floor is what is usual
         return match evidence.usual_high {
