@@ -59,7 +59,8 @@ pub fn believed(sample: Sample, series: &Series) -> Sample {
     let (mut smallest, mut doubted, mut known) = (f64::INFINITY, 0, 0);
     for i in (series.len().saturating_sub(day)..series.len()).rev() {
         match series.get(i) {
-            Sample::Suspect(_) => doubted += 1,
+            // doubt of something higher, at another time of the day, says nothing of this one
+            Sample::Suspect(v) => doubted += usize::from(load >= COLLAPSE * v),
             other => {
                 if let Some(v) = other.measured() {
                     known += 1;
@@ -98,6 +99,14 @@ mod tests {
         assert_eq!(usual_high((1..=100).rev().map(f64::from)), Some(95.0));
         assert_eq!(usual_high(std::iter::empty()), None);
         assert_eq!(usual_low(&days(1, |_| Sample::Valid(1.0))), None);
+    }
+
+    #[test]
+    fn an_hour_of_doubt_about_something_higher_is_no_credit() {
+        let mut series = days(1, |i| if (60..66).contains(&i) { Sample::Suspect(40.0) } else { Sample::Valid(100.0) });
+        assert_eq!(believed(Sample::Valid(0.0), &series), Sample::Suspect(0.0), "the hour was about 40");
+        (0..6).for_each(|_| series.push(Sample::Suspect(0.0)));
+        assert_eq!(believed(Sample::Valid(0.0), &series), Sample::Valid(0.0), "this hour was about zero");
     }
 
     #[test]
