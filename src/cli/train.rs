@@ -133,13 +133,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let why = skipped.first().map_or_else(String::new, |s| format!("{}: {}", s.file, s.why));
         Problem::new(args.traces.display().to_string(), "at least two traces of a week or more", found).help(why)
     })?;
-    let outcomes: Vec<Option<Outcome>> = (0..traces.len())
-        .into_par_iter()
-        .map(|i| {
+    let outcomes: Vec<Option<Outcome>> = traces
+        .par_iter()
+        .enumerate()
+        .map(|(i, trace)| {
             let others: Vec<&Profile> = all.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| *p).collect();
             let left_out = learn(&others, count, &mut stream("train"));
             bar.inc(1);
-            trial(&traces[i].series, &args.time_zone, &left_out?.archetypes)
+            trial(&trace.series, &args.time_zone, &left_out?.archetypes)
         })
         .collect();
     bar.finish_and_clear();

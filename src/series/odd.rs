@@ -185,8 +185,8 @@ mod tests {
         let turns = turns(10 * 24, |hour| fake(hour, &[7]));
         let first = 7 * 24;
         assert!(turns[..first].iter().all(|t| *t == Turn::Ordinary));
-        for hour in first..first + 24 {
-            assert_eq!(turns[hour], Turn::Odd(Sample::Event(usual(hour))), "hour {hour}: what the day before had");
+        for (hour, turn) in turns.iter().enumerate().skip(first).take(24) {
+            assert_eq!(*turn, Turn::Odd(Sample::Event(usual(hour))), "hour {hour}: what the day before had");
         }
         assert_eq!(turns[first + 24], Turn::Over, "one quiet step of an hour");
         assert!(turns[first + 25..].iter().all(|t| *t == Turn::Ordinary));

@@ -367,7 +367,7 @@ mod tests {
         let mut c = Comparison::new(scenario(), trace(), 3).unwrap();
         let mut rows = Vec::new();
         while let Some(mut frame) = c.advance() {
-            rows.append(&mut Contestant::HpaAlone.of_mut(&mut frame.rows));
+            rows.append(Contestant::HpaAlone.of_mut(&mut frame.rows));
         }
         // 100 / (0.7 x 10) = 14.3: 15 pods; at 300 the first sync sees 20 a pod: 43 wanted, 30 allowed at once
         let jump = rows.iter().position(|r| r.load == 300.0).unwrap();

@@ -5,6 +5,8 @@
 //! their level and swing, are found by principal components (Pearson, 1901) and k-means (Lloyd, 1982), both from `linfa`.
 //! [`trial`] tells whether knowing them helps a workload of a few hours, on traces that they were not learned from.
 
+#![allow(clippy::indexing_slicing, reason = "a profile has one entry for each half hour of the week")]
+
 mod trial;
 
 pub use trial::{Outcome, trial};

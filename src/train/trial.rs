@@ -1,5 +1,7 @@
 //! Whether archetypes help a workload of six hours to a day, tried on a trace that they were not learned from.
 
+#![allow(clippy::indexing_slicing, reason = "one place for each step of the trace, looked at up to its last origin")]
+
 use super::{Archetype, change, floor, slots};
 use crate::forecast::{Task, fit};
 use crate::series::Series;

@@ -1,6 +1,6 @@
 //! No input makes a parser panic. The committed corpus goes through every parser with the other tests; `tests/fuzz/run`
 //! makes new inputs from it, keeps what leads to an answer never heard before, and what fails.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod mutate;
 mod targets;
