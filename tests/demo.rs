@@ -185,7 +185,7 @@ mod page {
             assert!(point["load"].as_f64().unwrap() > 0.0 && point["ready"].as_array().unwrap().len() == 4, "{point}");
             assert!(point["reason"].is_string() && point["floor"].as_u64().unwrap() >= 1, "{point}");
             let band = &point["band"];
-            assert_eq!(band["at"].as_i64().unwrap() - point["at"].as_i64().unwrap(), 180_000, "one lead ahead");
+            assert_eq!(band["at"].as_i64().unwrap() - point["at"].as_i64().unwrap(), 300_000, "one lead ahead");
         }
         let third = points(&all)[2]["at"].as_i64().unwrap();
         let later = json(demo.port, third);

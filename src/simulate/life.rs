@@ -86,18 +86,6 @@ pub(super) struct Life {
     floors_written: u64,
 }
 
-/// Nodes as drawn for workload `n` of a trial.
-fn nodes(seed: u64, n: u64) -> NodeSpec {
-    let mut rng = rng::stream(seed, &format!("nodes/{n}"));
-    let p50 = rng.random_range(30..120);
-    let seconds = Duration::from_secs;
-    NodeSpec {
-        pods_per_node: rng.random_range(1..=16),
-        start_delay: StartDelay { p50: seconds(p50), p95: seconds(p50 * 2), longest: seconds(p50 * 3) },
-        consolidate_after: seconds(rng.random_range(0..900)),
-    }
-}
-
 /// What a deposed copy has decided, with the version of the object that it saw.
 struct Late {
     decided: Time,
@@ -123,7 +111,7 @@ impl Life {
         let target = rng.random_bool(AUTOSCALED).then_some(target);
         let mut cluster = Cluster::new(now, spec, target, users_min, trial.seed ^ n);
         if n.is_multiple_of(2) {
-            cluster.put_on_nodes(nodes(trial.seed, n), trial.seed ^ n);
+            cluster.put_on_nodes(NodeSpec::draw(trial.seed, n), trial.seed ^ n);
         }
         let warm = n.is_multiple_of(8).then(Warm::new).flatten();
         let facts = Facts {

@@ -4,7 +4,9 @@
 //! A slot is room for one pod. Pods count as packed tightly: where fewer nodes are enough for long enough, the rest go.
 
 use super::pods::StartDelay;
+use crate::rng;
 use crate::units::{Replicas, Time};
+use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,6 +21,20 @@ pub struct NodeSpec {
     /// A node that is not needed any more stands for so long (Karpenter's `consolidateAfter`).
     #[serde(with = "crate::units::duration")]
     pub consolidate_after: Duration,
+}
+
+impl NodeSpec {
+    /// Those of cluster `n` of a seed.
+    pub fn draw(seed: u64, n: u64) -> NodeSpec {
+        let mut rng = rng::stream(seed, &format!("nodes/{n}"));
+        let p50 = rng.random_range(30..120);
+        let seconds = Duration::from_secs;
+        NodeSpec {
+            pods_per_node: rng.random_range(1..=16),
+            start_delay: StartDelay { p50: seconds(p50), p95: seconds(p50 * 2), longest: seconds(p50 * 3) },
+            consolidate_after: seconds(rng.random_range(0..900)),
+        }
+    }
 }
 
 /// The nodes, and the placeholders on them.

@@ -179,7 +179,7 @@ async fn a_request_is_cut_into_chunks_and_fails_as_a_whole() {
 }
 
 fn joined(call: &crate::server::Call) -> Vec<String> {
-    let query = &call.form["query"];
+    let query = call.form.get("query").unwrap();
     if !query.contains("forescale_query") {
         return vec![query.clone()];
     }

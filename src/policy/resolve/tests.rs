@@ -475,11 +475,9 @@ fn keda_triggers_of_cloudwatch_are_loads_of_their_region() {
 
 #[test]
 fn an_external_metric_of_a_queue_is_a_load_of_cloudwatch() {
-    let metric = MetricView::External {
-        metric: "aws_sqs_approximate_number_of_messages_visible_average".into(),
-        labels: [("dimension_QueueName".to_string(), "orders".to_string())].into(),
-        target: MetricTarget::AverageValue(30.0),
-    };
+    let metric = "aws_sqs_approximate_number_of_messages_visible_average".into();
+    let labels = [("dimension_QueueName".to_string(), "orders".to_string())].into();
+    let metric = MetricView::External { metric, labels, target: MetricTarget::AverageValue(30.0) };
     let config = config("[sources.aws]\nkind = \"cloudwatch\"\n");
     let resolved = resolve(&workload(ACT, vec![hpa(vec![metric])]), &config).unwrap().unwrap();
     let [metric] = &resolved.policy.metrics[..] else { panic!("{resolved:#?}") };
