@@ -348,8 +348,8 @@ impl Life {
         let true_now = self.cluster.now();
         if let (Some(warm), Some(nodes)) = (&mut self.warm, &mut self.cluster.nodes) {
             let slots = warm.size(true_now, &plan, told.informed);
-            if let Err(seen) = &slots {
-                self.witness.accuse("I3", minute, seen.clone());
+            if let Err((invariant, seen)) = &slots {
+                self.witness.accuse(invariant, minute, seen.clone());
             }
             nodes.set_warm(slots.unwrap_or(0));
         }

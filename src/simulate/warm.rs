@@ -23,16 +23,18 @@ impl Warm {
     }
 
     /// The slots from now on. Without a believable sample the pool has to stay as it is, and it never costs more than
-    /// the user's cap: an error says what was seen instead.
-    pub(super) fn size(&mut self, now: Time, plan: &Plan, informed: bool) -> Result<u32, String> {
+    /// the user's cap: an error names the invariant and says what was seen instead.
+    pub(super) fn size(&mut self, now: Time, plan: &Plan, informed: bool) -> Result<u32, (&'static str, String)> {
         let before = self.0.slots();
         let need = plan.parts.reactive.filter(|_| informed);
         let member =
             need.map(|need| ((), Member { need: need as f32, pods: plan.replicas as f32, expected: need as f32 }));
         let slots = self.0.advance(now, member.as_slice(), Bounds { quota: None, fresh: member.is_some() }).slots;
         match () {
-            () if slots > SLOTS => Err(format!("a warm pool of {slots} slots, {SLOTS} are allowed")),
-            () if member.is_none() && slots != before => Err(format!("warm pool {before} -> {slots} without a sample")),
+            () if slots > SLOTS => Err(("I1", format!("a warm pool of {slots} slots, {SLOTS} are allowed"))),
+            () if member.is_none() && slots != before => {
+                Err(("I3", format!("warm pool {before} -> {slots} without a sample")))
+            }
             () => Ok(slots),
         }
     }
