@@ -48,7 +48,6 @@ pub struct Nodes {
     sold_out: bool,
     warm: Replicas,
     placeholders: Replicas,
-    preempted: u64,
 }
 
 impl Nodes {
@@ -64,7 +63,6 @@ impl Nodes {
             sold_out: false,
             warm: 0,
             placeholders: 0,
-            preempted: 0,
         }
     }
 
@@ -81,11 +79,6 @@ impl Nodes {
     /// Placeholders that run: free slots held ready.
     pub fn placeholders(&self) -> Replicas {
         self.placeholders
-    }
-
-    /// Placeholders that gave way so far.
-    pub fn preempted(&self) -> u64 {
-        self.preempted
     }
 
     /// Placeholders that are wanted from now on.
@@ -109,7 +102,6 @@ impl Nodes {
     pub fn reconcile(&mut self, now: Time, pods: Replicas) -> Replicas {
         let slots = self.slots(now);
         let room = slots.saturating_sub(pods);
-        self.preempted += u64::from(self.placeholders.min(self.warm).saturating_sub(room));
         self.placeholders = self.warm.min(room);
         let needed = pods.saturating_add(self.warm).div_ceil(self.spec.pods_per_node.max(1)) as usize;
         if self.ready_at.len() <= needed {
@@ -169,14 +161,10 @@ mod tests {
         n.reconcile(at(60), 8);
         assert_eq!(n.placeholders(), 3);
         assert_eq!(n.reconcile(at(75), 10), 12, "two pods find their slots at once");
-        assert_eq!(
-            (n.placeholders(), n.preempted(), n.count()),
-            (2, 1, 4),
-            "and a node comes for the third placeholder"
-        );
+        assert_eq!((n.placeholders(), n.count()), (2, 4), "one gave way, and a node comes for the third placeholder");
         n.set_warm(0);
         n.reconcile(at(90), 10);
-        assert_eq!((n.placeholders(), n.preempted()), (0, 1), "taken away is not preempted");
+        assert_eq!(n.placeholders(), 0);
     }
 
     #[test]
