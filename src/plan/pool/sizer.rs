@@ -115,7 +115,7 @@ impl<K: Ord + Clone> PoolSizer<K> {
         if slots != want && slots == before {
             reason = PoolReason::Settled;
         }
-        let bound = self.bound(at, bounds, slots);
+        let bound = self.bound(at, bounds, slots, want);
         let own = bound.is_none() && believed;
         let reason = bound.unwrap_or(reason);
         self.past.push_back(Past { slots: self.held.slots, own, ..now });
@@ -129,20 +129,21 @@ impl<K: Ord + Clone> PoolSizer<K> {
         Sizing { slots: self.held.slots, reason, quantile, correction, scenarios, hit_rate, shortfall }
     }
 
-    /// Windows, cap and quota. None: none binds.
-    fn bound(&mut self, at: Time, bounds: Bounds, slots: u32) -> Option<PoolReason> {
+    /// Windows, cap and quota, which hold at once. None: none keeps it from what would be right.
+    fn bound(&mut self, at: Time, bounds: Bounds, slots: u32, want: u32) -> Option<PoolReason> {
         let ahead = self.task.lead;
         let low = schedule::floor(&self.task.windows, at, ahead).unwrap_or(0);
         let high = schedule::ceiling(&self.task.windows, at).unwrap_or(SLOTS_MAX);
         let cap = self.task.max_slots.min(SLOTS_MAX);
         let quota = bounds.quota.unwrap_or(SLOTS_MAX);
         let after = self.held.clamp(low, high.min(cap).min(quota));
+        let short = after < slots.max(want).max(low);
         match after {
-            _ if after == slots => None,
-            _ if after > slots => Some(PoolReason::WindowMin),
-            _ if after == cap => Some(PoolReason::MaxSlots),
-            _ if after == quota => Some(PoolReason::Quota),
-            _ => Some(PoolReason::WindowMax),
+            _ if short && after == cap => Some(PoolReason::MaxSlots),
+            _ if short && after == quota => Some(PoolReason::Quota),
+            _ if short && after == high => Some(PoolReason::WindowMax),
+            _ if after == low && want < low => Some(PoolReason::WindowMin),
+            _ => None,
         }
     }
 

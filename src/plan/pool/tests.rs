@@ -138,6 +138,7 @@ fn windows_cap_and_quota_bind_in_their_order() {
     assert_eq!(size(8 * 60 - 11, 100.0, None), (10, PoolReason::ColdStart));
     assert_eq!(size(8 * 60 - 10, 100.0, None), (30, PoolReason::WindowMin), "a node lead before it begins");
     assert_eq!(size(8 * 60 - 9, 100.0, Some(7)), (7, PoolReason::Quota));
+    assert_eq!(size(8 * 60 - 8, 100.0, Some(7)), (7, PoolReason::Quota), "as long as it binds");
     assert_eq!(size(10 * 60, 1000.0, None), (40, PoolReason::MaxSlots));
     assert_eq!(size(12 * 60, 1000.0, None), (1, PoolReason::WindowMax));
 }
