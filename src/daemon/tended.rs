@@ -73,7 +73,7 @@ pub struct Tended {
     write_after: Deadline,
     /// In observe mode: what would be written.
     shadow: Option<Ledger>,
-    /// Replicas that the recorded load needed, every five minutes from an instant on. For its warm pool.
+    /// Replicas that the recorded load needed, every five minutes from an instant on. For its warm pool. None: there are no pools.
     pub past: Option<(Time, Vec<f32>)>,
 }
 
@@ -209,8 +209,9 @@ impl Tended {
         self.learning = Learning::Due(now + PAUSE_FIRST);
     }
 
-    /// Takes what was learned. Some: the line for the decision log.
-    pub fn learned(&mut self, learned: Learned, now: Time, logged: bool) -> Option<Record> {
+    /// Takes what was learned, for warm pools too where there are some (`pooled`). Some: the line for the decision log, where
+    /// there is one (`logged`).
+    pub fn learned(&mut self, learned: Learned, now: Time, logged: bool, pooled: bool) -> Option<Record> {
         if learned.edition != self.edition.load(Ordering::SeqCst) {
             if self.learning == Learning::UnderWay {
                 self.learning = Learning::Due(now);
@@ -266,6 +267,7 @@ impl Tended {
             .iter()
             .zip(&policy.metrics)
             .next()
+            .filter(|_| pooled)
             .and_then(|(l, m)| super::pools::past_needs(&l.history, m.capacity_per_replica));
         self.memory.metrics = lessons.into_iter().map(|l| l.memory).collect();
         record

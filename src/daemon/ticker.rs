@@ -169,7 +169,7 @@ impl Ticker {
         let now = self.clock.now();
         let workload = learned.workload.clone();
         let Some((tended, _)) = self.tended.get_mut(&workload) else { return };
-        let record = tended.learned(learned, now, self.log.is_some());
+        let record = tended.learned(learned, now, self.log.is_some(), !self.config.pools.is_empty());
         self.write_log(record);
         self.board.first_history();
         self.tick(&[workload]);

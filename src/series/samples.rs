@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::VecDeque;
 
 /// The room that grows at a time when more is needed.
-const GROWTH: usize = 1024;
+const GROWTH: usize = 128;
 
 /// A queue of samples.
 #[derive(Debug, Clone, Default)]

@@ -3,6 +3,7 @@
 
 use super::signals::{SIGNALS, Signal};
 use std::fmt;
+use std::sync::LazyLock;
 
 /// One policy: the largest of up to two signals times a margin and the load times a margin, held for a while.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,8 +49,13 @@ impl fmt::Display for Candidate {
 const QUANTILES: [Signal; 6] =
     [Signal::Quantile0, Signal::Quantile3, Signal::Quantile4, Signal::Quantile6, Signal::Quantile7, Signal::Quantile8];
 
-/// All candidates, in a fixed order.
-pub fn candidates() -> Vec<Candidate> {
+/// All candidates, in a fixed order: the same ones for every workload.
+pub fn candidates() -> &'static [Candidate] {
+    static ALL: LazyLock<Vec<Candidate>> = LazyLock::new(all);
+    &ALL
+}
+
+fn all() -> Vec<Candidate> {
     let mut all = Vec::new();
     let mut add = |signals: &[Signal], other: Signal, margins: &[f32], reactive: &[f32], holds: &[bool]| {
         for &signal in signals {

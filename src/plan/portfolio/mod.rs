@@ -59,7 +59,7 @@ const ROUNDING: f32 = 0.5;
 #[derive(Debug, Clone)]
 pub struct Portfolio {
     task: PlanTask,
-    candidates: Vec<Candidate>,
+    candidates: &'static [Candidate],
     signals: Signals,
     /// Signals of the last `window` steps, a ring: what held candidates look at.
     recent: Vec<[f32; SIGNALS]>,
@@ -182,7 +182,7 @@ impl Portfolio {
             }
             largest
         });
-        for (replicas, candidate) in self.decided[row * n..(row + 1) * n].iter_mut().zip(&self.candidates) {
+        for (replicas, candidate) in self.decided[row * n..(row + 1) * n].iter_mut().zip(self.candidates) {
             let load = candidate.load(if candidate.held { &held } else { &now });
             *replicas = (load / capacity - NOISE).ceil().clamp(low, high);
         }

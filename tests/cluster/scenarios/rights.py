@@ -50,3 +50,17 @@ def a_missing_right_is_named(world):
         give(role["rules"])
     until(120, "with the right back the program is ready", lambda: world.copies[-1].get("/readyz") is not None)
     check(("forescale", "Update", "") in world.managers(HPA), "the floor is ours")
+
+
+@scenario(minute="06:30", about_seconds=10)
+def credentials_that_are_no_good_are_told(world):
+    """A token that is not accepted and a kubeconfig that is not there: what was expected, found and to do, and the exit code."""
+    world.deployment(1)
+    nobody = world.bed.kubeconfig(world.dir / "nobody.kubeconfig", "nobody", "not-a-token")
+    copy = world.forescale()
+    for about, kubeconfig, code, words in [
+            ("not accepted", nobody, 1, ("401", "missing or expired", "log in")),
+            ("not there", world.dir / "nowhere", 2, ("nowhere", "expected a kubeconfig", "--kubeconfig"))]:
+        done = copy.command("release", "--all", "--kubeconfig", str(kubeconfig))
+        check(done.returncode == code, f"{about}: exit {done.returncode}: {done.stderr}")
+        check(all(w in done.stderr for w in words), f"{about}: {done.stderr}")
