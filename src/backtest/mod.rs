@@ -51,9 +51,6 @@ pub struct Backtest {
     pub mixture: Vec<(String, f32)>,
 }
 
-/// Every how many steps a forecast is kept for scoring.
-const FORECAST_STRIDE: usize = 5;
-
 /// Runs the history through `tick`. Replicas added by a decision are ready one lead later, removed ones are gone at the
 /// next step: `ready[u] = min(desired[u - lead ..= u - 1])`. A step without a sample decides and forecasts nothing that is
 /// scored: the last decision holds.
@@ -129,9 +126,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
         }
         if scored && measured {
             decisions.push((now, decision.plan.replicas));
-            if i % FORECAST_STRIDE == 0 {
-                forecasts.extend(decision.forecasts.swap_remove(0));
-            }
+            forecasts.extend(decision.forecasts.swap_remove(0));
         }
     }
     let scores = score(history, setting, score_from, &desired);

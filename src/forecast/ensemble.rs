@@ -4,6 +4,7 @@
     reason = "levels, members and rings have fixed lengths, and each index is taken modulo or from a range over them"
 )]
 
+use super::calibrate::Calibration;
 use super::combine::Mixture;
 use super::experts::{Ahead, Draft, EXPERTS, Expert, FEATURES, Gram, Nowcast, Points, Ridge, TwoPart};
 use super::flat::{self, Half};
@@ -30,6 +31,8 @@ struct Said {
     mixed: [f32; Q],
     /// Corrected, not yet in order: each tracker answers for its own.
     corrected: [f32; Q],
+    /// What was given out: calibrated and in order.
+    given: [f32; Q],
     unit: f32,
     gaps: [f32; 4],
     /// The least and the most of a value in log space, and the most of a load.
@@ -123,6 +126,7 @@ pub struct Window {
     mixture: Mixture,
     trackers: [Tracker; Q],
     track_rate: f32,
+    calibration: Calibration,
     own_scale: Scale,
     ridge: Ridge,
     quick_ridge: Ridge,
@@ -151,6 +155,7 @@ impl Window {
             base: 0.0,
             mixed: [0.0; Q],
             corrected: [0.0; Q],
+            given: [0.0; Q],
             unit: 1.0,
             gaps: [0.0; 4],
             bounds: [0.0; 3],
@@ -174,6 +179,7 @@ impl Window {
             mixture: Mixture::new(K, 3.0 * day),
             trackers: [Tracker::default(); Q],
             track_rate: 0.03 * (secs as f32 / 60.0).sqrt().clamp(0.5, 4.0) * (30.0 / minutes).min(1.0),
+            calibration: Calibration::new(task.step.per_day()),
             own_scale: Scale::phased(secs),
             ridge: Ridge::new(5.0 * day, 3.0, refit),
             quick_ridge: Ridge::new(day, 3.0, refit),
@@ -255,17 +261,22 @@ impl Window {
         let fan = said.fan(past.floor(), |k| *self.residuals[k].quantiles());
         let recent = (past.to_load(past.recent_top(self.window)) / unit) as f32;
         let scale = self.own_scale.plain(ahead.when) * self.own_scale.phase(ahead.when);
+        let mut corrected = [0.0; Q];
         for l in 0..Q {
             said.mixed[l] = self.mixture.mix(l, &fan[l * K..(l + 1) * K], recent);
             let z = past.to_z(f64::from(said.mixed[l]) * unit) + self.trackers[l].correction() * scale;
-            said.corrected[l] = (past.to_load(z.clamp(least, most)) / unit) as f32;
+            corrected[l] = z.clamp(least, most);
+            said.corrected[l] = (past.to_load(corrected[l]) / unit) as f32;
         }
+        corrected.sort_unstable_by(f32::total_cmp);
+        let calibrated = self.calibration.apply(&corrected);
+        said.given = calibrated.map(|z| (past.to_load(z.clamp(least, most)) / unit) as f32);
         said.origin = if past.recent_valid(self.window) { origin } else { NEVER };
         said.when = ahead.when;
         said.features = draft.features.map(Half::new);
         said.base = draft.base;
         said.gaps = draft.gaps;
-        sorted(said.corrected).map(|v| f64::from(v) * unit)
+        said.given.map(|v| f64::from(v) * unit)
     }
 
     /// All points, clamped to 3 x the trailing maximum. An expert that overflows is benched for a day.
@@ -323,7 +334,8 @@ impl Window {
             self.trackers[l].learn(load > said.corrected[l], level, rate);
         }
         self.mixture.weigh();
-        self.score.learn(load, &sorted(said.corrected), &fan);
+        self.calibration.learn(load, &sorted(said.corrected));
+        self.score.learn(load, &said.given, &fan);
         let median = past.to_z(f64::from(said.mixed[0]) * f64::from(said.unit));
         self.own_scale.add((top - median).abs(), said.when);
         let features = said.features.map(Half::get);

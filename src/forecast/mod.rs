@@ -6,6 +6,7 @@
 //! `fit` reads a history off the tick; the fitted forecaster then observes one sample a step and predicts, both in
 //! microseconds and without allocation that grows.
 
+mod calibrate;
 mod combine;
 mod day_ahead;
 mod ensemble;
