@@ -70,6 +70,12 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         why: "their stamps tell how long a start takes, and which replicas serve",
     },
     Access {
+        group: "",
+        resource: "resourcequotas",
+        verbs: &["get", "list", "watch"],
+        why: "what they will not admit of a ramp is said hours ahead",
+    },
+    Access {
         group: "scheduling.k8s.io",
         resource: "priorityclasses",
         verbs: &["create", "get", "patch"],

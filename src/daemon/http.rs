@@ -92,6 +92,7 @@ async fn metrics(State(served): State<Served>) -> Response {
         let pool = |p: &super::statez::PoolState| PoolGauges {
             name: p.name.clone(),
             slots: p.slots,
+            expiring: p.expiring,
             ready: p.ready,
             hit_rate: p.hit_rate,
             backend: p.backend.clone(),

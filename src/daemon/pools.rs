@@ -61,6 +61,7 @@ pub(super) struct Pools {
     inherited: bool,
     nudges: Arc<Mutex<u64>>,
     nodes: Arc<Karpenter>,
+    cluster: Arc<Cluster>,
     said: BTreeMap<String, Vec<String>>,
 }
 
@@ -98,6 +99,7 @@ impl Pools {
             inherited: false,
             nudges: Arc::clone(&nudges),
             nodes: nodes.clone(),
+            cluster: cluster.clone(),
             said: BTreeMap::new(),
         };
         let inherits = config.mode == Mode::Act && !config.pools.is_empty();
@@ -223,10 +225,15 @@ impl Pools {
             let Some((t, _)) = tended.get_mut(&look.workload) else { continue };
             let max_replicas = t.policy.as_ref().map_or(MAX_REPLICAS, |p| p.max_replicas);
             let slot = t.sight.slot.clone();
+            let quotas = self.cluster.quotas(&look.workload.namespace);
             let found = look.ramps.iter().flat_map(|ramp| {
                 let at = ramp.span.from;
                 let (requests, placement) = (&slot.shape.requests, &look.placement);
-                infeasible(&Rise { at, low: ramp.low, high: ramp.high, max_replicas, requests, placement }, &pools)
+                infeasible(
+                    &Rise { at, low: ramp.low, high: ramp.high, max_replicas, requests, placement },
+                    &pools,
+                    &quotas,
+                )
             });
             let words: Vec<String> = found.map(|f| f.to_string()).collect();
             for word in words.iter().filter(|w| !t.unfit.contains(w)) {

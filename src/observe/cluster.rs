@@ -6,6 +6,7 @@ use crate::actuate::{Ledger, Target, TargetView};
 use crate::error::Problem;
 use crate::plan::Observation;
 use crate::plan::nodes::Placement;
+use crate::plan::quota::QuotaView;
 use crate::policy::{AutoscalerView, Workload, WorkloadKind, WorkloadView};
 use crate::units::{MAX_REPLICAS, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ pub enum Watched {
     Pods,
     /// Nodes, for lead times.
     Nodes,
+    /// ResourceQuotas, for what will not fit.
+    Quotas,
 }
 
 impl Watched {
@@ -60,6 +63,7 @@ impl Watched {
             Watched::StopMap => "configmaps",
             Watched::Pods => "pods",
             Watched::Nodes => "nodes",
+            Watched::Quotas => "resourcequotas",
         }
     }
 }
@@ -110,6 +114,7 @@ pub(super) struct Seen {
     listing: BTreeMap<Watched, BTreeSet<Key>>,
     /// Kill switches that are on. A ConfigMap's key has its namespace, a namespace's has none.
     stops: BTreeMap<(Watched, Key), Stop>,
+    quotas: BTreeMap<Key, QuotaView>,
 }
 
 /// The cluster as it is seen.
@@ -168,6 +173,12 @@ impl Cluster {
         let everywhere = seen.stops.iter().find(|((watched, _), _)| *watched == Watched::StopMap);
         let here = || seen.stops.get_key_value(&(Watched::Namespaces, (String::new(), namespace.to_owned())));
         everywhere.or_else(here).map(|(_, stop)| stop.clone())
+    }
+
+    /// ResourceQuotas of a namespace that are about pods which serve.
+    pub fn quotas(&self, namespace: &str) -> Vec<QuotaView> {
+        let seen = self.read();
+        seen.quotas.iter().filter(|((of, _), _)| of == namespace).map(|(_, quota)| quota.clone()).collect()
     }
 
     /// Waits until something has changed.
@@ -265,6 +276,15 @@ impl Cluster {
         self.changed.notify_one();
     }
 
+    pub(super) fn keep_quota(&self, key: &Key, quota: Option<QuotaView>) {
+        let mut seen = self.write();
+        seen.listed(Watched::Quotas, key);
+        match quota {
+            Some(quota) => drop(seen.quotas.insert(key.clone(), quota)),
+            None => drop(seen.quotas.remove(key)),
+        }
+    }
+
     pub(super) fn begin(&self, watched: Watched) {
         self.write().listing.insert(watched, BTreeSet::new());
     }
@@ -278,6 +298,7 @@ impl Cluster {
         } else {
             seen.autoscalers.retain(|(from, key), _| *from != watched || listed.contains(key));
             seen.stops.retain(|(from, key), _| *from != watched || listed.contains(key));
+            seen.quotas.retain(|key, _| watched != Watched::Quotas || listed.contains(key));
         }
         seen.watches.insert(watched, WatchState { synced: true, failing: None });
         drop(seen);
@@ -320,7 +341,8 @@ impl Watched {
             | Watched::Namespaces
             | Watched::StopMap
             | Watched::Pods
-            | Watched::Nodes => None,
+            | Watched::Nodes
+            | Watched::Quotas => None,
         }
     }
 }
@@ -345,7 +367,9 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
     let mut view = workload.view.clone();
     view.autoscalers = scaling.iter().map(|a| a.of_the_user()).collect();
     let target = target(workload, &scaling);
-    let since = seen.watches.values().filter_map(|w| w.failing_since(now)).min();
+    // quotas are for forewarning alone: without them no decision is any older
+    let decides = seen.watches.iter().filter(|(watched, _)| **watched != Watched::Quotas);
+    let since = decides.filter_map(|(_, w)| w.failing_since(now)).min();
     let observation = Observation {
         at: since.unwrap_or(now),
         replicas: view.replicas,

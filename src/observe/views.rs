@@ -1,11 +1,12 @@
 //! API objects → plain values. What does not fit is a [`Problem`] with the object and the field, and costs only that
 //! object.
 
-use crate::actuate::pool::{POOL_LEDGER, PodShape};
+use crate::actuate::pool::{self, POOL_LEDGER, PodShape};
 use crate::actuate::{KEDA_MAX_REPLICAS, LEDGER, Ledger, LedgerError, Target};
 use crate::error::Problem;
 use crate::observe::karpenter::placement;
 use crate::plan::nodes::Placement;
+use crate::plan::quota::QuotaView;
 use crate::policy::{
     AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, Workload,
     WorkloadKind, WorkloadView,
@@ -13,7 +14,7 @@ use crate::policy::{
 use crate::units::{Quantity, Replicas};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2 as hpa;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{PodTemplateSpec, ResourceQuota};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -106,6 +107,11 @@ impl AutoscalerSight {
 
 fn count(n: Option<i32>) -> Option<Replicas> {
     n.and_then(|n| Replicas::try_from(n).ok())
+}
+
+/// A ResourceQuota. None: it is not about pods that serve.
+pub(super) fn quota(object: &ResourceQuota) -> Option<QuotaView> {
+    pool::quota(object.metadata.name.as_deref()?, &serde_json::to_value(object).ok()?)
 }
 
 /// The ledger among annotations.

@@ -8,7 +8,7 @@ use crate::error::Problem;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ResourceQuota};
 use kube::api::{Api, DynamicObject};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
@@ -56,6 +56,15 @@ pub fn watch(client: &Client, cluster: &Arc<Cluster>, clock: &Arc<dyn Clock>) ->
             c.keep_autoscaler(Watched::Autoscalers, key, sight);
         };
         follow(stream, Watched::Autoscalers, &c, t.as_ref(), keep).await;
+    });
+    let (c, t) = (cluster.clone(), clock.clone());
+    let api: Api<ResourceQuota> = Api::all(client.clone());
+    tasks.spawn(async move {
+        let stream = watcher(api, watcher::Config::default());
+        let keep = |key: &Key, object: Option<&ResourceQuota>| {
+            c.keep_quota(key, object.and_then(views::quota));
+        };
+        follow(stream, Watched::Quotas, &c, t.as_ref(), keep).await;
     });
     let (c, t, client) = (cluster.clone(), clock.clone(), client.clone());
     tasks.spawn(async move {

@@ -1,9 +1,11 @@
-//! Whether what the hours ahead will want can be had: the user's upper bounds, and the limits of NodePools.
+//! Whether what the hours ahead will want can be had: the user's upper bounds, the ResourceQuotas of the namespace, and
+//! the limits of NodePools.
 //!
 //! Subnets and addresses are not visible in the cluster, and free room on nodes that are there is not counted: what is
 //! said here is that new nodes for a ramp would not be bought.
 
 use super::nodes::{NodePoolView, Placement};
+use super::quota::QuotaView;
 use crate::units::{Replicas, Time};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +37,17 @@ pub enum Infeasible {
         /// The bound.
         max: Replicas,
     },
+    /// A ResourceQuota of the namespace leaves less.
+    Quota {
+        /// When.
+        at: Time,
+        /// Pods that are to come.
+        pods: Replicas,
+        /// Pods that it leaves room for.
+        room: Replicas,
+        /// Its name and the entry that runs out.
+        by: (String, String),
+    },
     /// The limits of every NodePool that fits leave less.
     NodePools {
         /// When.
@@ -54,6 +67,10 @@ impl fmt::Display for Infeasible {
             Infeasible::MaxReplicas { at, max } => {
                 write!(f, "the ramp at {at} reaches maxReplicas {max}: raise it, or what is above goes unserved")
             }
+            Infeasible::Quota { at, pods, room, by: (quota, entry) } => write!(
+                f,
+                "the ramp at {at} wants {pods} more pods, and ResourceQuota {quota} ({entry}) leaves room for {room}: raise spec.hard"
+            ),
             Infeasible::NodePools { at, pods, room, by } => {
                 let by: Vec<String> = by.iter().map(|(pool, resource)| format!("{pool} ({resource})")).collect();
                 let by = by.join(", ");
@@ -66,13 +83,18 @@ impl fmt::Display for Infeasible {
     }
 }
 
-/// Checks a rise. Empty: nothing that is visible stands in its way. No NodePools: their part is left out.
-pub fn infeasible(rise: &Rise<'_>, pools: &[NodePoolView]) -> Vec<Infeasible> {
+/// Checks a rise. Empty: nothing that is visible stands in its way. No NodePools or `quotas` (those of the workload's
+/// namespace): their part is left out.
+pub fn infeasible(rise: &Rise<'_>, pools: &[NodePoolView], quotas: &[QuotaView]) -> Vec<Infeasible> {
     let mut found = Vec::new();
     if rise.high >= rise.max_replicas && rise.high > rise.low {
         found.push(Infeasible::MaxReplicas { at: rise.at, max: rise.max_replicas });
     }
     let pods = rise.high.saturating_sub(rise.low);
+    let left = quotas.iter().filter_map(|q| q.leaves(rise.requests).map(|(room, entry)| (room, &q.name, entry)));
+    if let Some((room, quota, entry)) = left.min().filter(|(room, ..)| *room < pods) {
+        found.push(Infeasible::Quota { at: rise.at, pods, room, by: (quota.clone(), entry.to_owned()) });
+    }
     let fitting: Vec<&NodePoolView> = pools.iter().filter(|p| rise.placement.fits(p)).collect();
     let room: Vec<Option<(Replicas, String)>> = fitting.iter().map(|p| leaves(p, rise.requests)).collect();
     let bound: Option<Vec<(Replicas, String)>> = room.into_iter().collect();
@@ -116,11 +138,36 @@ mod tests {
         // 100 cores of which 70 are used: 15 pods; memory would do for 40
         let tight = pool("a", &[("cpu", 100.0), ("memory", 1e11)], &[("cpu", 70.0), ("memory", 6e10)]);
         let short = Infeasible::NodePools { at, pods: 20, room: 15, by: vec![("a".into(), "cpu".into())] };
-        assert_eq!(infeasible(&rise, std::slice::from_ref(&tight)), [short]);
-        assert_eq!(infeasible(&rise, &[tight.clone(), pool("b", &[("cpu", 10.0)], &[])]), [], "five more elsewhere");
-        assert_eq!(infeasible(&rise, &[tight.clone(), pool("b", &[], &[])]), [], "one without limits takes the rest");
-        assert_eq!(infeasible(&rise, &[]), [], "a cluster without Karpenter");
+        assert_eq!(infeasible(&rise, std::slice::from_ref(&tight), &[]), [short]);
+        assert_eq!(
+            infeasible(&rise, &[tight.clone(), pool("b", &[("cpu", 10.0)], &[])], &[]),
+            [],
+            "five more elsewhere"
+        );
+        assert_eq!(
+            infeasible(&rise, &[tight.clone(), pool("b", &[], &[])], &[]),
+            [],
+            "one without limits takes the rest"
+        );
+        assert_eq!(infeasible(&rise, &[], &[]), [], "a cluster without Karpenter");
         let bounded = Rise { max_replicas: 30, ..rise };
-        assert_eq!(infeasible(&bounded, &[]), [Infeasible::MaxReplicas { at, max: 30 }]);
+        assert_eq!(infeasible(&bounded, &[], &[]), [Infeasible::MaxReplicas { at, max: 30 }]);
+    }
+
+    #[test]
+    fn a_quota_of_the_namespace_counts() {
+        let (requests, placement) = (amounts(&[("cpu", 2.0)]), Placement::default());
+        let at = Time::from_secs(0);
+        let rise = Rise { at, low: 10, high: 30, max_replicas: 50, requests: &requests, placement: &placement };
+        let quota = |name: &str, entry: &str, hard: f64, used: f64| QuotaView {
+            name: name.into(),
+            hard: amounts(&[(entry, hard)]),
+            used: amounts(&[(entry, used)]),
+        };
+        let (cpu, pods) = (quota("team", "requests.cpu", 50.0, 20.0), quota("few", "pods", 40.0, 12.0));
+        let short = Infeasible::Quota { at, pods: 20, room: 15, by: ("team".into(), "requests.cpu".into()) };
+        assert!(short.to_string().contains("ResourceQuota team (requests.cpu) leaves room for 15"));
+        assert_eq!(infeasible(&rise, &[], &[pods.clone(), cpu]), [short], "28 pods are admitted, 30 cores are not");
+        assert_eq!(infeasible(&rise, &[], &[pods]), []);
     }
 }

@@ -13,6 +13,7 @@ mod pace;
 mod planner;
 pub mod pool;
 mod portfolio;
+pub mod quota;
 mod ramp;
 mod usual;
 

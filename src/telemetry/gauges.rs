@@ -59,6 +59,8 @@ pub struct PoolGauges {
     pub name: String,
     /// Slots that are wanted.
     pub slots: u32,
+    /// Those of them that stand in for nodes that expire within a ramp.
+    pub expiring: u32,
     /// Slots that are there.
     pub ready: u32,
     /// Share of the last week in which it was enough.

@@ -129,6 +129,7 @@ pub struct Metrics {
     lead_starts: Family<PathOf, Gauge>,
     lead_objective: Family<PathOf, Value>,
     pool_slots: Family<PoolOf, Gauge>,
+    pool_expiring: Family<PoolOf, Gauge>,
     pool_ready: Family<PoolOf, Gauge>,
     pool_hits: Family<PoolOf, Value>,
     pool_backend: Family<BackendOf, Gauge>,
@@ -174,6 +175,7 @@ impl Metrics {
             lead_starts: Family::default(),
             lead_objective: Family::default(),
             pool_slots: Family::default(),
+            pool_expiring: Family::default(),
             pool_ready: Family::default(),
             pool_hits: Family::default(),
             pool_backend: Family::default(),
@@ -287,6 +289,11 @@ impl Metrics {
             self.lead_objective.clone(),
         );
         r.register("pool_slots", "Slots that a warm pool is to hold", self.pool_slots.clone());
+        r.register(
+            "pool_slots_expiring",
+            "Slots for pods of nodes that expireAfter ends within a forecast ramp, of those that a warm pool is to hold",
+            self.pool_expiring.clone(),
+        );
         r.register("pool_slots_ready", "Slots that are there", self.pool_ready.clone());
         r.register("pool_hit_ratio", "Share of the last week in which the pool was enough", self.pool_hits.clone());
         r.register("pool_backend_info", "What a warm pool is made of", self.pool_backend.clone());
@@ -334,6 +341,7 @@ impl Metrics {
     /// Takes over the warm pools.
     pub fn pools(&self, pools: &[PoolGauges]) {
         self.pool_slots.clear();
+        self.pool_expiring.clear();
         self.pool_ready.clear();
         self.pool_hits.clear();
         self.pool_backend.clear();
@@ -341,6 +349,7 @@ impl Metrics {
         for pool in pools {
             let of = PoolOf { pool: pool.name.clone() };
             self.pool_slots.get_or_create(&of).set(i64::from(pool.slots));
+            self.pool_expiring.get_or_create(&of).set(i64::from(pool.expiring));
             self.pool_ready.get_or_create(&of).set(i64::from(pool.ready));
             self.pool_problems.get_or_create(&of).set(i64::try_from(pool.problems).unwrap_or(i64::MAX));
             if let Some(hits) = pool.hit_rate {

@@ -2,7 +2,7 @@
 
 use super::{
     BUFFER_GROUP, Backend, BackendChoice, BufferView, Leave, MANAGED_LABEL, POOL_LABEL, POOL_LEDGER, PoolLedger,
-    SLOT_LABEL, SlotSet, choose, leave, priority_class, room,
+    SLOT_LABEL, SlotSet, choose, leave, priority_class, quota, room,
 };
 use crate::actuate::{Call, FIELD_MANAGER, WriteError};
 use crate::plan::pool::PoolReason;
@@ -243,7 +243,8 @@ impl Keeper {
             *most = most.max(*amount);
         }
         let stand = placeholders.values().filter_map(|o| o.data.pointer("/status/replicas")?.as_u64()).sum::<u64>();
-        let quotas: Vec<Value> = listed.into_iter().map(|o| o.data).collect();
+        let quotas: Vec<_> =
+            listed.iter().filter_map(|o| quota(o.metadata.name.as_deref().unwrap_or_default(), &o.data)).collect();
         room(&quotas, &largest, u32::try_from(stand).unwrap_or(u32::MAX))
     }
 

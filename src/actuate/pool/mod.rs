@@ -14,7 +14,7 @@ pub use crate::config::BackendChoice;
 pub use backend::{Backend, BufferView, EMPTY_WAIT, GATE_WAIT, Leave, choose, leave};
 #[cfg(feature = "daemon")]
 pub use keeper::{Keeper, Kept, Ours, Standing, ours};
-pub use quota::room;
+pub use quota::{quota, room};
 pub use render::{
     BUFFER_GROUP, MANAGED_LABEL, PAUSE_IMAGE, POOL_LABEL, POOL_LEDGER, PRIORITY_CLASS, SLOT_LABEL, SlotSet, ZONE_LABEL,
     name, priority_class,

@@ -4,6 +4,7 @@ import time
 from harness.bed import NAMESPACE
 from harness.kube import ApiError
 from harness.scenario import scenario
+from harness.nodes import seconds
 from harness.wait import check, until
 from harness.world import CAPACITY
 
@@ -136,6 +137,35 @@ def capacity_is_not_bought_twice(world):
     return f"at most {peak} nodes for what fills {most}; slots {min(s for *_, s in worst)} to {max(s for *_, s in worst)}"
 
 
+@scenario(minute="06:30", about_seconds=150, needs="karpenter")
+def slots_stand_before_nodes_expire(world):
+    """Nodes that expire within a ramp: slots for their pods stand before the first goes, and its pods wait for no node."""
+    boot, lead, age = 15, 45, 120
+    world.node_pool(boot=boot)
+    world.kube.merge("NodePool", None, world.ns, {"spec": {"template": {"spec": {"expireAfter": f"{age}s"}}}})
+    # a ramp that lasts: 12 replicas are wanted, nobody gives them
+    world.trace.now = lambda t: 12 * CAPACITY - 1
+    world.deployment(8, {"forescale.dev/mode": "observe", "forescale.dev/pool": "main", "forescale.dev/max-replicas": "40",
+                         "forescale.dev/load-query": f'sum(rps{{namespace="{world.ns}",workload="web"}})',
+                         "forescale.dev/capacity-per-replica": str(CAPACITY)}, cpu=CPU, pod=world.on_pool())
+    until(60, "the workload runs", lambda: world.replicas()[1] == 8)
+    old = {c["metadata"]["name"] for c in world.claims()}
+    first = min(seconds(c["metadata"]["creationTimestamp"]) for c in world.claims()) + age
+    copy = world.forescale(**{**pool(world, "placeholders"), "pools__main__lead_time": f"{lead}s"})
+    until(first - time.time(), "slots for all eight pods are wanted before the first node goes",
+          lambda: copy.metric("forescale_pool_slots_expiring") == 8)
+    until(first - time.time(), "they stand before it goes", lambda: len(placeholders(world)) >= 8)
+    ahead = first - time.time()
+    check(any(e["reason"] == "ExpiryAhead" for e in world.kube.list("Event", "default") if e["involvedObject"].get("name") == world.ns),
+          "no event foretells it")
+    until(90, "the old nodes are gone", lambda: not old & {c["metadata"]["name"] for c in world.claims()})
+    until(30, "the workload runs again", lambda: world.replicas()[1] == 8 and len(world.pods_of("web", ready=True)) == 8)
+    waits = [seconds(next(c["lastTransitionTime"] for c in p["status"]["conditions"] if c["type"] == "PodScheduled"))
+             - seconds(p["metadata"]["creationTimestamp"]) for p in world.pods_of("web")]
+    check(max(waits) < boot, f"bound after {waits} s: they waited for a node")
+    return f"slots stood {ahead:.0f} s before the first node went; pods bound after {max(waits):.0f} s at most"
+
+
 @scenario(minute="06:30", about_seconds=200, needs="karpenter")
 def a_closed_gate_is_noticed(world):
     """CapacityBuffer's resource is there, Karpenter's gate is off: noticed, said, and placeholders stand instead."""
@@ -195,13 +225,20 @@ def a_pool_within_a_quota(world):
 
 @scenario(minute="06:30", about_seconds=110)
 def a_pool_without_karpenter(world):
-    """Without Karpenter and its resources, a pool is placeholders on the nodes that are there."""
+    """Without Karpenter and its resources, a pool is placeholders on the nodes that are there, of the app's image with prepull; two pools that claim a workload are told."""
     world.trace.now = lambda t: 10 * CAPACITY - 1
-    world.deployment(10, {"forescale.dev/mode": "observe", "forescale.dev/pool": "main"})
+    world.deployment(10, {"forescale.dev/mode": "observe"})
+    world.kube.merge("Deployment", world.ns, "web", {"metadata": {"labels": {"team": "shop", "tier": "web"}}})
     world.hpa()
-    copy = world.forescale(pools__main__lead_time="15s", pools__main__windows=ALWAYS.format(3))
+    copy = world.forescale(pools__main__lead_time="15s", pools__main__windows=ALWAYS.format(3), pools__main__prepull="true",
+                           pools__main__selector="team=shop", pools__other__selector="tier=web", pools__other__lead_time="15s")
     until(120, "three placeholders are Ready", lambda: len(placeholders(world)) == 3)
+    images = {c["image"] for p in placeholders(world) for c in p["spec"]["containers"]}
+    check(images == {"web:1"}, f"{images}: not the image of the application")
     until(30, "statez says what stands", lambda: told(copy).get("backend") == "placeholders")
+    check(any("both claim" in p for p in told(copy)["problems"]), f"it is not said that two pools claim the workload: {told(copy)}")
+    others = world.kube.list("Deployment", NAMESPACE, labelSelector="forescale.dev/pool=other")
+    check(not others, "the workload counts twice")
     copy.stop()
     done = copy.command("release", "--all")
     check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
