@@ -352,8 +352,10 @@ struct Tally {
     slots: Vec<u32>,
     /// Pods above the room that was ordered one node lead ago.
     shortfall: Vec<u32>,
-    /// Slots that were there for them.
+    /// Room that was there for them: slots, and what the plans' own pods left.
     there: Vec<u32>,
+    /// What the plans' own pods alone left.
+    spare: Vec<u32>,
 }
 
 impl Tally {
@@ -371,6 +373,7 @@ impl Tally {
             tally.slots.push(slots[u]);
             tally.shortfall.push(wanted.iter().map(|w| w.need[u].saturating_sub(base(w))).sum());
             tally.there.push(room - bases);
+            tally.spare.push(lately().map(sum).min().unwrap_or(0) - bases);
         }
         tally
     }
@@ -413,12 +416,13 @@ impl Tally {
     }
 }
 
-/// The constant pool that is enough as often as ours, between whole slots by interpolation.
+/// The constant pool that is enough as often as ours, counted alike, between whole slots by interpolation.
 fn factor_rule(pods: &[Vec<Replicas>], tally: &Tally, step: Step, from: usize) -> FactorRule {
     let steps = tally.slots.len().max(1) as f64;
     let ours = tally.hits().filter(|h| *h).count() as f64 / steps;
-    let rate = |slots: u32| tally.shortfall.iter().filter(|s| **s <= slots).count() as f64 / steps;
-    let most = tally.shortfall.iter().copied().max().unwrap_or(0);
+    let lacking = || tally.shortfall.iter().zip(&tally.spare).map(|(short, spare)| short.saturating_sub(*spare));
+    let rate = |slots: u32| lacking().filter(|lacks| *lacks <= slots).count() as f64 / steps;
+    let most = lacking().max().unwrap_or(0);
     let enough = (0..=most).find(|s| rate(*s) >= ours).unwrap_or(most);
     let slots = match enough.checked_sub(1).map(rate) {
         Some(below) if rate(enough) > below => f64::from(enough - 1) + (ours - below) / (rate(enough) - below),
@@ -446,4 +450,26 @@ fn placed(wanted: &[&Wanted], tally: &Tally, lead: usize) -> Vec<Vec<Replicas>> 
         }
     }
     placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_plans_leave_counts_for_the_constant_pool_too() {
+        let of = |pods: [u32; 4], need: [u32; 4]| Wanted {
+            need: need.to_vec(),
+            pods: pods.to_vec(),
+            expected: vec![0.0; 4],
+        };
+        // the second rises as the first falls: at step 2 it needs 4 beyond its own room, and the first has left 4
+        let (a, b) = (of([4, 0, 0, 0], [0; 4]), of([0, 4, 4, 4], [0, 0, 4, 5]));
+        let tally = Tally::count(&[&a, &b], &[0, 0, 1, 1], 2, 2);
+        assert_eq!((tally.shortfall.as_slice(), tally.spare.as_slice()), ([4, 1].as_slice(), [4, 0].as_slice()));
+        assert_eq!(tally.there, [4, 0], "at step 3 the slot was ordered too late");
+        assert!(tally.hits().eq([true, false]));
+        let rule = factor_rule(&[a.pods.clone(), b.pods.clone()], &tally, Step::MINUTE, 2);
+        assert_eq!(rule.slot_hours, 0.0, "none at all is enough as often as that");
+    }
 }

@@ -31,6 +31,8 @@ use tokio::sync::watch;
 
 /// The step of the history that teaches a pool at the start.
 pub(super) const PAST_STEP: Duration = Duration::from_secs(300);
+/// Such steps of a day.
+const PAST_STEPS_A_DAY: usize = 288;
 
 /// Checks what the config says of pools beyond its form. Gives every problem.
 pub fn check(config: &Config) -> Vec<Problem> {
@@ -266,7 +268,7 @@ impl PoolConfig {
 /// Replicas that a recorded load needed, every five minutes of two weeks; NaN where it is not known.
 pub(super) fn past_needs(history: &Series, capacity: f64) -> Option<(Time, Vec<f32>)> {
     /// Two weeks.
-    const KEPT: usize = 14 * 288;
+    const KEPT: usize = 14 * PAST_STEPS_A_DAY;
     let stride = PAST_STEP;
     let every = (stride.as_secs() / u64::from(history.step().secs())).max(1) as usize;
     let first = history.len().saturating_sub(KEPT * every);

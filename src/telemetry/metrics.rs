@@ -289,11 +289,7 @@ impl Metrics {
             self.lead_objective.clone(),
         );
         r.register("pool_slots", "Slots that a warm pool is to hold", self.pool_slots.clone());
-        r.register(
-            "pool_slots_expiring",
-            "Slots for pods of nodes that expireAfter ends within a forecast ramp, of those that a warm pool is to hold",
-            self.pool_expiring.clone(),
-        );
+        r.register("pool_slots_expiring", "Those for nodes that expire within a ramp", self.pool_expiring.clone());
         r.register("pool_slots_ready", "Slots that are there", self.pool_ready.clone());
         r.register("pool_hit_ratio", "Share of the last week in which the pool was enough", self.pool_hits.clone());
         r.register("pool_backend_info", "What a warm pool is made of", self.pool_backend.clone());

@@ -3,7 +3,7 @@
 use super::super::statez::PoolState;
 use super::super::telling::Told;
 use super::super::tended::Tended;
-use super::PAST_STEP;
+use super::{PAST_STEP, PAST_STEPS_A_DAY};
 use crate::actuate::pool::{self, PAUSE_IMAGE, PodShape, SlotSet};
 use crate::config::{Config, PoolConfig};
 use crate::demand::{LeadLine, StartPath};
@@ -11,7 +11,9 @@ use crate::observe::{Capability, Karpenter};
 use crate::plan::Standing as Known;
 use crate::plan::guard::{Span, pods_that_lose_their_node};
 use crate::plan::nodes::NodeClaimView;
-use crate::plan::pool::{Bounds, Member, PerZone, PoolSizer, PoolTask, Sizing, expected, gangs, per_zone};
+use crate::plan::pool::{
+    Bounds, Member, PerZone, PoolSizer, PoolTask, Sizing, expected, expected_of_past, gangs, per_zone,
+};
 use crate::policy::Workload;
 use crate::units::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,6 +232,7 @@ impl Shared {
         let Some(first) = past.iter().map(|p| p.1).min() else { return };
         let end = past.iter().map(|p| p.1 + PAST_STEP * p.2.len() as u32).max().unwrap_or(first);
         let steps = end.since(first).as_secs() / PAST_STEP.as_secs();
+        let ahead = self.sizer.task().lead.as_secs().div_ceil(PAST_STEP.as_secs()).max(1) as usize;
         for k in 0..steps as u32 {
             let at = first + PAST_STEP * k;
             let members: Vec<(Workload, Member)> = past
@@ -237,7 +240,8 @@ impl Shared {
                 .filter_map(|(workload, begins, needs)| {
                     let i = (at.since(*begins).as_secs() / PAST_STEP.as_secs()) as usize;
                     let need = *needs.get(i).filter(|n| at >= *begins && n.is_finite())?;
-                    Some((workload.clone(), Member { need, pods: need, expected: need }))
+                    let expected = expected_of_past(needs, i, ahead, PAST_STEPS_A_DAY);
+                    Some((workload.clone(), Member { need, pods: need, expected }))
                 })
                 .collect();
             self.sizer.learn(at, &members);

@@ -16,6 +16,23 @@ pub fn expected(need: u32, load: f64, forecast: Option<&QuantileForecast>, step:
     (f64::from(need) * grown) as f32
 }
 
+/// Pods that were expected `ahead` steps after the step `at` of recorded needs (NaN: not known): the need of then, grown as
+/// the median of up to seven days before grew from the same time of day on; the lower one of two. So what each day brings is
+/// no surprise. The need of then where no day before is known.
+pub fn expected_of_past(needs: &[f32], at: usize, ahead: usize, per_day: usize) -> f32 {
+    /// As live.
+    const GROWTH_MAX: f32 = 3.0;
+    let growth = |day: usize| {
+        let then = at.checked_sub(day * per_day)?;
+        let (from, to) = (*needs.get(then)?, *needs.get(then + ahead)?);
+        (from > 0.0 && to.is_finite()).then_some(to / from)
+    };
+    let mut grew: Vec<f32> = (1..=7).filter_map(growth).collect();
+    grew.sort_by(f32::total_cmp);
+    let median = grew.get(grew.len().saturating_sub(1) / 2).copied().unwrap_or(1.0);
+    needs.get(at).copied().unwrap_or(f32::NAN) * median.clamp(1.0 / GROWTH_MAX, GROWTH_MAX)
+}
+
 /// The median of the largest load of the window at a horizon in steps: linear between the horizons there are, the
 /// nearest outside of them.
 fn median(forecast: &QuantileForecast, horizon: f64) -> Option<f64> {

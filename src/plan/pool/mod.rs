@@ -16,7 +16,7 @@ mod sizer;
 mod spread;
 mod tracker;
 
-pub use growth::expected;
+pub use growth::{expected, expected_of_past};
 pub use resize::{HYSTERESIS, RESIZE_EVERY};
 pub use scenarios::STRIDE;
 pub use sizer::PoolSizer;
@@ -74,7 +74,7 @@ pub struct Sizing {
     pub slots: u32,
     /// What binds the number.
     pub reason: PoolReason,
-    /// The joint quantile of summed shortfalls, in slots. None: too few scenarios.
+    /// The joint quantile of summed shortfalls at the tracker's level, in slots. None: too few scenarios.
     pub quantile: Option<f32>,
     /// What the tracker adds to it, in slots.
     pub correction: f32,

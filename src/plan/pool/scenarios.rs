@@ -16,8 +16,6 @@ const LATELY_SECS: i64 = 2 * 3600;
 const WEEK_SECS: i64 = 7 * 86_400;
 /// See [`WEEK_SECS`].
 const OLD_WEIGHT: f32 = 0.5;
-/// What the rest of the day counts.
-const REST_WEIGHT: f32 = 0.01;
 const DAY_SECS: i64 = 86_400;
 
 /// The ring of scenarios: one column of residuals a workload, one row an instant.
@@ -79,6 +77,31 @@ impl Scenarios {
         (at.secs() + offset).rem_euclid(DAY_SECS)
     }
 
+    /// Lays a weight beside each sum: in full, or by half, what is near in time or in time of day; the rest of the day in
+    /// all as much as that, and none of it more than what is near. A far quantile needs hundreds of instants, and an hour
+    /// and a half of a week has too few; how much is lacked then is mostly the time of day's.
+    fn weigh(&mut self, now: Time, at: Time) {
+        let local = self.local(at);
+        let near = self.rows.iter().map(|(stamp, second)| {
+            let age = now.secs() - stamp;
+            let apart = (local - second).rem_euclid(DAY_SECS);
+            let near = apart.min(DAY_SECS - apart) <= NEAR_SECS;
+            match () {
+                () if age <= LATELY_SECS => Some(1.0),
+                () if near && age <= WEEK_SECS => Some(1.0),
+                () if near => Some(OLD_WEIGHT),
+                () => None,
+            }
+        });
+        let (near_weight, rest) = near.clone().fold((0.0, 0.0f32), |(weight, rest), near| match near {
+            Some(near) => (weight + near, rest),
+            None => (weight, rest + 1.0),
+        });
+        let each = (near_weight / rest.max(1.0)).min(1.0);
+        self.weighted.clear();
+        self.weighted.extend(self.sums.iter().zip(near).map(|(sum, near)| (*sum, near.unwrap_or(each))));
+    }
+
     /// The quantile of what all workloads together lack at `at`, seen from `now`. `gap`: how many slots each workload is
     /// expected to lack (negative: to have left) before its residual.
     pub fn joint(&mut self, now: Time, at: Time, level: f64, gap: &[f32]) -> Joint {
@@ -93,21 +116,10 @@ impl Scenarios {
                 }
             }
         }
-        let local = self.local(at);
-        self.weighted.clear();
+        self.weigh(now, at);
         let (mut total, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
-        for (sum, (stamp, second)) in self.sums.iter().zip(&self.rows) {
-            let age = now.secs() - stamp;
-            let apart = (local - second).rem_euclid(DAY_SECS);
-            let near = apart.min(DAY_SECS - apart) <= NEAR_SECS;
-            let weight = match () {
-                () if age <= LATELY_SECS => 1.0,
-                () if near && age <= WEEK_SECS => 1.0,
-                () if near => OLD_WEIGHT,
-                () => REST_WEIGHT,
-            };
-            self.weighted.push((*sum, weight));
-            let w = f64::from(weight);
+        for (sum, weight) in &self.weighted {
+            let w = f64::from(*weight);
             total += w;
             mean += w * f64::from(*sum);
             squares += w * f64::from(*sum) * f64::from(*sum);

@@ -99,10 +99,10 @@ impl<K: Ord + Clone> PoolSizer<K> {
         let taken = self.past.back().map_or(0.0, |before| growth(&before.pods, &now.pods));
         self.record(&now);
         let gap: Vec<f32> = now.expected.iter().zip(&now.pods).map(|(e, p)| e - p).collect();
-        let level = self.task.objective.get();
+        let level = self.tracker.level(self.task.objective.get());
         let joint = self.scenarios.joint(at, at + self.task.lead, level, &gap);
         let believed = self.scenarios.len() >= ENOUGH;
-        let correction = self.tracker.correction() * joint.spread.max(SPREAD_MIN);
+        let correction = self.tracker.spreads() * joint.spread.max(SPREAD_MIN);
         let (want, mut reason) = if believed {
             ((joint.quantile + correction).max(0.0), PoolReason::Shortfall)
         } else {

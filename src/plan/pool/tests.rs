@@ -44,7 +44,7 @@ fn the_joint_quantile_by_hand() {
 }
 
 #[test]
-fn the_same_local_time_of_day_counts_and_the_rest_hardly() {
+fn the_same_local_time_of_day_counts_as_much_as_the_whole_rest() {
     let mut s = scenarios::Scenarios::new("Europe/Berlin");
     let first = Time::parse("2026-03-22T00:00:00Z").unwrap();
     for step in 0..7 * 288u32 {
@@ -52,10 +52,11 @@ fn the_same_local_time_of_day_counts_and_the_rest_hardly() {
         s.record(first + step * Duration::from_secs(300), &[if morning { 5.0 } else { 0.0 }]);
     }
     let now = first + Duration::from_secs(7 * 86_400);
-    let mut median = |hour: f64| s.joint(now, now + Duration::from_secs_f64(hour * 3600.0), 0.6, &[0.0]).quantile;
-    assert_eq!(median(7.5), 5.0, "the clocks went forward in the night: 7:30 UTC is what 8:30 UTC was");
-    assert_eq!(median(8.8), 0.0);
-    assert_eq!(median(6.0), 0.0);
+    let mut high = |hour: f64| s.joint(now, now + Duration::from_secs_f64(hour * 3600.0), 0.8, &[0.0]).quantile;
+    // 84 of the 157 that count in full are a morning's, so 27 % of all weight
+    assert_eq!(high(7.5), 5.0, "the clocks went forward in the night: 7:30 UTC is what 8:30 UTC was");
+    assert_eq!(high(8.8), 0.0);
+    assert_eq!(high(6.0), 0.0);
 }
 
 #[test]
@@ -78,6 +79,34 @@ fn surprises_that_never_come_together_need_one_pool_not_two() {
     let last_day = &slots[2 * 1440..];
     assert!(last_day.iter().all(|s| *s <= 12), "one jump of 10, not two: {:?}", last_day.iter().max());
     assert!(pool.advance(at(3 * 1440), &[("a", member(10.0, 10.0))], FRESH).hit_rate.unwrap() > 0.98);
+}
+
+#[test]
+fn what_each_day_brings_was_no_surprise() {
+    // days of four steps; from the second step of a day to its third the need doubles, once it tripled
+    let needs = [10.0, 10.0, 20.0, 10.0, 10.0, 10.0, 30.0, f32::NAN, 10.0, 12.0, 24.0, 10.0, 10.0, 8.0, 16.0];
+    let expected = |at, ahead| expected_of_past(&needs, at, ahead, 4);
+    assert_eq!(expected(1, 1), 10.0, "no day before");
+    assert_eq!(expected(5, 1), 20.0, "as the one day before");
+    assert_eq!(expected(9, 1), 24.0, "the lower of 2 and 3");
+    assert_eq!(expected(13, 1), 16.0, "the median of 2, 3 and 2");
+    assert_eq!(expected(10, 1), 12.0, "halved as the first day, the second is not known");
+    assert!(expected(7, 1).is_nan());
+}
+
+#[test]
+fn what_is_enough_too_often_lowers_the_level_and_misses_add_spreads() {
+    let mut tracker = tracker::Tracker::default();
+    assert_eq!((tracker.level(0.99), tracker.spreads()), (0.99, 0.0));
+    // 1,000 minutes of hits, each a hundredth of a tenth: the share that may miss is e times as large
+    (0..1000).for_each(|minute| tracker.judge(at(minute), true, 0.99, 1.0, true));
+    assert!((tracker.level(0.99) - (1.0 - 0.01 * 1f64.exp())).abs() < 1e-3, "{}", tracker.level(0.99));
+    (1000..9000).for_each(|minute| tracker.judge(at(minute), true, 0.99, 1.0, true));
+    assert!(tracker.level(0.99) < 1e-6, "none at all, and no further: {}", tracker.level(0.99));
+    // 4.605 to come back, 0.099 a miss: the 47th adds to the quantile
+    (9000..9047).for_each(|minute| tracker.judge(at(minute), false, 0.99, 1.0, true));
+    assert_eq!(tracker.level(0.99), 0.99);
+    assert!((tracker.spreads() - (47.0 * 0.099 - 100f32.ln())).abs() < 1e-3, "{}", tracker.spreads());
 }
 
 #[test]
