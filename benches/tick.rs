@@ -77,6 +77,7 @@ fn one_tick(c: &mut Criterion) {
                     rollout: false,
                     blocked: None,
                     stopped: false,
+                    unhealthy: false,
                 },
             };
             minute += 1;

@@ -68,7 +68,7 @@ pub struct Decision {
 /// metrics are ignored.
 pub fn tick(now: Time, policy: &Policy, inputs: &Inputs, memory: &mut Memory) -> Decision {
     for (metric, new) in memory.metrics.iter_mut().zip(&inputs.metrics) {
-        metric.take(new, inputs.observation.ready);
+        metric.take(new, &inputs.observation);
     }
     let evidence = evidence(now, policy, inputs, memory);
     let ceiling = schedule::ceiling(&policy.schedules, now).unwrap_or(MAX_REPLICAS);

@@ -115,6 +115,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 rollout: false,
                 blocked: None,
                 stopped: false,
+                unhealthy: false,
             },
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);

@@ -274,6 +274,7 @@ mod tests {
             rollout: false,
             blocked: None,
             stopped: false,
+            unhealthy: false,
         };
         let inputs = Inputs {
             metrics: vec![MetricInputs {

@@ -20,6 +20,8 @@ pub struct Outlook {
     pods_per_second: Option<f64>,
     /// None: what a replica serves is given.
     capacity: Option<CapacityWatch>,
+    /// More than a fifth of its replicas are broken.
+    pub unhealthy: bool,
     /// For people.
     pub shown: LeadState,
 }
@@ -34,6 +36,7 @@ impl Outlook {
         }
         self.pods_per_second = pods.pods_per_second().map(slower);
         self.shown.lines = times.lines();
+        self.unhealthy = pods.unhealthy(workload);
     }
 
     /// The policy with what was learned in it.
@@ -79,7 +82,7 @@ impl Outlook {
     /// What to ask of the usage of its pods.
     pub fn usage_wanted(&mut self, pods: &Pods, workload: &Workload, to: Time, step: Step) -> Vec<(String, Wanted)> {
         let Some(watch) = &mut self.capacity else { return Vec::new() };
-        watch.wanted(workload, pods.versions(workload), to, step)
+        watch.wanted(workload, pods.versions(workload), pods.newest(workload), to, step)
     }
 
     /// Takes what was said of it. The next look at the workload uses it.

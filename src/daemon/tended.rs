@@ -10,7 +10,7 @@ use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteE
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
-use crate::plan::SourceState;
+use crate::plan::{Observation, SourceState};
 use crate::policy::{Policy, resolve};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
 use crate::units::{Replicas, Time};
@@ -170,6 +170,11 @@ impl Tended {
         self.outlook.look(pods, &self.sight.view.workload, config, now);
     }
 
+    /// The workload as it was seen last, with what its pods say.
+    fn observation(&self) -> Observation {
+        Observation { unhealthy: self.outlook.unhealthy, ..self.sight.observation.clone() }
+    }
+
     /// The line for the log where the policy has changed without anything to learn.
     pub fn policy_record(&mut self) -> Option<Record> {
         let policy = self.policy.clone().filter(|_| std::mem::take(&mut self.unlogged))?;
@@ -286,6 +291,7 @@ impl Tended {
     /// Decides. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
     /// no attempt has failed.
     pub fn tick(&mut self, now: Time) -> Option<Record> {
+        let mut observation = self.observation();
         let policy = self.policy.as_ref()?;
         if self.decision.is_none() && self.learning != Learning::Done && self.failures == 0 {
             return None;
@@ -297,7 +303,6 @@ impl Tended {
             settling: feed.settling,
             reading: feed.reading(now),
         });
-        let mut observation = self.sight.observation.clone();
         // in observe mode: as if every write so far had been made
         if let Some(shadow) = self.shadow.as_ref().filter(|_| !observation.autoscaled) {
             observation.replicas = shadow.floor;

@@ -1,10 +1,10 @@
 //! What one replica of a workload serves, learned from what its pods use: read once a step, after the decisions. The
 //! first question reaches some hours back, so that a restart costs no evidence.
 
-use super::polling::{Fed, Wanted};
+use super::polling::{Fed, Wanted, last_step};
 use crate::config::version_names;
 use crate::demand::{Capacities, Capacity, Regression, Usage};
-use crate::policy::{UsageQueries, Workload};
+use crate::policy::{UsageQueries, Workload, WorkloadKind};
 use crate::series::Sample;
 use crate::units::{Replicas, Step, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -77,21 +77,32 @@ impl CapacityWatch {
         self.loads.drain(..excess);
     }
 
-    /// What to ask the source: the number of pods, and number and cores of each version's.
+    /// What to ask the source: the number of pods, and number and cores of each version's. Pods of two versions of a
+    /// StatefulSet have the same names: one is asked for only while all pods are its, `newest` (when the newest pod was
+    /// created) being the first instant of which that is known.
     pub fn wanted(
         &mut self,
         workload: &Workload,
         running: BTreeMap<String, Replicas>,
+        newest: Option<Time>,
         to: Time,
         step: Step,
     ) -> Vec<(String, Wanted)> {
         self.running = running;
         self.asked = self.running.keys().take(VERSIONS).cloned().collect();
-        let from = self.next.unwrap_or(to - step.times(BACK)).max(to - step.times(BACK));
-        let all = crate::config::pod_names(&workload.name, false);
+        let mut from = self.next.unwrap_or(to - step.times(BACK)).max(to - step.times(BACK));
+        let stateful = workload.kind == WorkloadKind::StatefulSet;
+        if stateful {
+            let Some(newest) = newest.filter(|_| self.running.len() == 1) else { return Vec::new() };
+            from = from.max(last_step(newest, step) + step.duration());
+            if from > to {
+                return Vec::new();
+            }
+        }
+        let all = crate::config::pod_names(&workload.name, stateful);
         let mut texts = vec![self.usage.replicas.replace("{pods}", &all)];
         for version in &self.asked {
-            let pods = version_names(&workload.name, version);
+            let pods = if stateful { all.clone() } else { version_names(&workload.name, version) };
             texts.push(self.usage.replicas.replace("{pods}", &pods));
             texts.push(self.usage.cores.replace("{pods}", &pods));
         }
@@ -128,7 +139,6 @@ impl CapacityWatch {
 mod tests {
     use super::*;
     use crate::plan::SourceState;
-    use crate::policy::WorkloadKind;
     use std::time::Duration;
 
     fn t(minute: i64) -> Time {
@@ -168,7 +178,7 @@ mod tests {
         let to = t(1000);
         watch.loads(0, t(600), Step::MINUTE, vec![Sample::Valid(400.0); 401]);
         let running = BTreeMap::from([("6d4cf56db".to_owned(), 10)]);
-        let wanted = watch.wanted(&web(), running.clone(), to, Step::MINUTE);
+        let wanted = watch.wanted(&web(), running.clone(), None, to, Step::MINUTE);
         let texts: Vec<&str> = wanted.iter().map(|(_, w)| w.query.as_str()).collect();
         assert_eq!(wanted[0].1.from, t(640));
         assert!(texts[0].starts_with("pods{pod=~\"web-[") && texts[0].contains("{1,10}"), "{texts:?}");
@@ -177,19 +187,38 @@ mod tests {
         let value = |query: &str| if query.starts_with("pods") { 10.0 } else { 5.0 };
         watch.take(answer(&wanted, to, value), Step::MINUTE);
         assert!((watch.in_force().unwrap() - 56.0).abs() < 0.1, "{:?}", watch.known());
-        let next = watch.wanted(&web(), running, t(1001), Step::MINUTE);
+        let next = watch.wanted(&web(), running, None, t(1001), Step::MINUTE);
         assert_eq!(next[0].1.from, t(1001));
         assert_eq!(watch.regression(), None);
     }
 
     #[test]
+    fn of_a_stateful_set_only_one_version_is_asked_for_and_only_since_all_pods_are_its() {
+        let mut watch = watch();
+        let db = Workload { kind: WorkloadKind::StatefulSet, name: "db".into(), ..web() };
+        let versions = |of: &[(&str, Replicas)]| of.iter().map(|(v, n)| ((*v).to_owned(), *n)).collect();
+        watch.loads(0, t(700), Step::MINUTE, vec![Sample::Valid(400.0); 301]);
+        let newest = Some(t(900) + Duration::from_secs(20));
+        let rollout = watch.wanted(&db, versions(&[("db-1", 3), ("db-2", 7)]), newest, t(1000), Step::MINUTE);
+        assert!(rollout.is_empty(), "their names are the same");
+        let wanted = watch.wanted(&db, versions(&[("db-2", 10)]), newest, t(1000), Step::MINUTE);
+        assert_eq!((wanted.len(), wanted[0].1.from), (3, t(901)));
+        assert_eq!(wanted[2].1.query, "cores{pod=~\"db-[0-9]+\"}");
+        let value = |query: &str| if query.starts_with("pods") { 10.0 } else { 5.0 };
+        watch.take(answer(&wanted, t(1000), value), Step::MINUTE);
+        assert!((watch.in_force().unwrap() - 56.0).abs() < 0.1, "{:?}", watch.known());
+        let newer = Some(t(1001));
+        assert!(watch.wanted(&db, versions(&[("db-2", 11)]), newer, t(1001), Step::MINUTE).is_empty(), "just created");
+    }
+
+    #[test]
     fn what_failed_is_asked_again_and_says_nothing() {
         let mut watch = watch();
-        let wanted = watch.wanted(&web(), BTreeMap::from([("a".to_owned(), 1)]), t(1000), Step::MINUTE);
+        let wanted = watch.wanted(&web(), BTreeMap::from([("a".to_owned(), 1)]), None, t(1000), Step::MINUTE);
         let mut fed = answer(&wanted, t(1000), |_| 1.0);
         fed[1].source = SourceState::Failing { error: "503".into() };
         watch.take(fed, Step::MINUTE);
-        let again = watch.wanted(&web(), BTreeMap::new(), t(1001), Step::MINUTE);
+        let again = watch.wanted(&web(), BTreeMap::new(), None, t(1001), Step::MINUTE);
         assert_eq!((again.len(), again[0].1.from, watch.in_force()), (1, t(641), None));
     }
 }

@@ -379,6 +379,7 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         rollout: workload.rollout,
         blocked: workload.blocked.clone(),
         stopped: false,
+        unhealthy: false,
     };
     let placement = workload.placement.clone();
     Sight {

@@ -27,6 +27,8 @@ const SETTLING: Duration = Duration::from_secs(180);
 const BURST: usize = 40;
 /// Bursts remembered.
 const BURSTS_MAX: usize = 8;
+/// More than one of so many replicas broken: the workload is.
+const BROKEN: usize = 5;
 /// A burst is over after this time.
 const BURST_OVER: Duration = Duration::from_secs(120);
 
@@ -41,6 +43,36 @@ struct Followed {
     start: Option<Start>,
     ready: bool,
     learned: bool,
+    created: Option<Time>,
+    life: Life,
+}
+
+/// Whether a pod does what it is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It has not been Ready and did not restart.
+    Starting,
+    /// It is Ready.
+    Serving,
+    /// It restarts, or it was Ready and is not any more.
+    Broken,
+    /// It is over or about to be.
+    Leaving,
+}
+
+impl Life {
+    fn of(pod: &Pod, ready: bool, before: Option<Life>) -> Life {
+        let status = pod.status.as_ref();
+        let over = matches!(status.and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
+        let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
+        match before {
+            _ if over || pod.metadata.deletion_timestamp.is_some() => Life::Leaving,
+            _ if ready => Life::Serving,
+            Some(Life::Serving | Life::Broken) => Life::Broken,
+            _ if containers.iter().any(|c| c.restart_count > 0) => Life::Broken,
+            _ => Life::Starting,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +147,18 @@ impl Pods {
             *versions.entry(pod.version.clone()).or_default() += 1;
         }
         versions
+    }
+
+    /// More than a fifth of the replicas of a workload restart, or have been Ready and are not any more.
+    pub fn unhealthy(&self, workload: &Workload) -> bool {
+        let inner = self.lock();
+        let lives: Vec<Life> = inner.of(&name(workload)).map(|p| p.life).filter(|l| *l != Life::Leaving).collect();
+        lives.iter().filter(|l| **l == Life::Broken).count() * BROKEN > lives.len()
+    }
+
+    /// When the newest pod of a workload was created. None: it has no pods.
+    pub fn newest(&self, workload: &Workload) -> Option<Time> {
+        self.lock().of(&name(workload)).filter_map(|p| p.created).max()
     }
 
     /// How the replicas of a workload are.
@@ -204,7 +248,15 @@ impl Pods {
         let ready = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
         let ready = ready.iter().any(|c| c.type_ == "Ready" && c.status == "True");
         let version = pod.labels().get("pod-template-hash").or_else(|| pod.labels().get("controller-revision-hash"));
-        let followed = Followed { uid, version: version.cloned().unwrap_or_default(), start: found, ready, learned };
+        let followed = Followed {
+            uid,
+            version: version.cloned().unwrap_or_default(),
+            start: found,
+            ready,
+            learned,
+            created: pod.metadata.creation_timestamp.as_ref().map(super::starts::time),
+            life: Life::of(pod, ready, before.map(|b| b.life)),
+        };
         if inner.pods.entry(workload).or_default().insert(pod_name, followed).is_none() {
             inner.followed += 1;
         }
@@ -338,6 +390,27 @@ mod tests {
         assert_eq!(settled(189), Condition { settled: BTreeMap::new(), unsettled: 3 });
         assert_eq!(settled(190), Condition { settled: one("1"), unsettled: 2 });
         assert_eq!(settled(280).unsettled, 1, "one that crashed never settles");
+    }
+
+    #[test]
+    fn crash_loops_and_lost_readiness_of_a_fifth_are_unhealthy_and_starts_are_not() {
+        let pods = Pods::default();
+        let keep = |name: &str, ready: bool, restarts| {
+            pods.keep(&pod(name, "1", 0, ready.then_some(10), restarts), at(11));
+        };
+        (0..5).for_each(|i| keep(&format!("p{i}"), true, 0));
+        (5..9).for_each(|i| keep(&format!("p{i}"), false, 0));
+        assert!(!pods.unhealthy(&web()), "four of nine start");
+        keep("p0", false, 0);
+        assert!(!pods.unhealthy(&web()), "one of nine was Ready and is not");
+        keep("p5", false, 2);
+        assert!(pods.unhealthy(&web()), "and one restarts: two of nine");
+        keep("p5", true, 2);
+        assert!(!pods.unhealthy(&web()), "what is Ready again serves again");
+        let mut leaves = pod("p1", "1", 0, None, 0);
+        leaves.metadata.deletion_timestamp = leaves.metadata.creation_timestamp.clone();
+        pods.keep(&leaves, at(12));
+        assert!(!pods.unhealthy(&web()), "what is scaled in is no failure");
     }
 
     #[test]

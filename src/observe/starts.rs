@@ -129,7 +129,7 @@ pub(super) fn workload(pod: &Pod) -> Option<String> {
     }
 }
 
-fn time(time: &ApiTime) -> Time {
+pub(super) fn time(time: &ApiTime) -> Time {
     Time::from_millis(time.0.as_millisecond())
 }
 

@@ -32,7 +32,11 @@ impl Aftermath {
     }
 
     /// Takes the sample of `at`. `low`: the least load that this time of day had on each of the last days. None: not known.
-    pub fn advance(&mut self, at: Time, sample: Sample, low: Option<f64>) {
+    /// `unhealthy`: many replicas are broken, so that a fall may be theirs.
+    pub fn advance(&mut self, at: Time, sample: Sample, low: Option<f64>, unhealthy: bool) {
+        if unhealthy {
+            self.until = Some(at + HELD);
+        }
         if let Sample::Suspect(_) = sample {
             self.doubted += 1;
         }
@@ -68,7 +72,7 @@ mod tests {
         let mut aftermath = Aftermath::new(Step::MINUTE);
         let mut held = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
-            aftermath.advance(at(i as i64), *sample, low);
+            aftermath.advance(at(i as i64), *sample, low, false);
             if aftermath.holds(at(i as i64)) {
                 held.push(i);
             }
@@ -85,6 +89,15 @@ mod tests {
         let mut lost = vec![Sample::Valid(100.0); 10];
         lost.extend([Sample::Suspect(1.0), Sample::Valid(100.0), Sample::Valid(100.0)]);
         assert!(held(&lost, Some(90.0)).is_empty(), "one lost sample is no outage");
+    }
+
+    #[test]
+    fn an_hour_after_replicas_were_broken_nothing_falls() {
+        let mut aftermath = Aftermath::new(Step::MINUTE);
+        for minute in 0..10 {
+            aftermath.advance(at(minute), Sample::Valid(100.0), None, minute < 5);
+        }
+        assert_eq!([63, 64].map(|minute| aftermath.holds(at(minute))), [true, false]);
     }
 
     #[test]

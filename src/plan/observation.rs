@@ -24,6 +24,10 @@ pub struct Observation {
     /// The kill switch is on: whatever is decided is not written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// More than a fifth of its replicas restart, or have been Ready and are not any more: its load says little of what its
+    /// users want.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unhealthy: bool,
 }
 
 /// What a source of load said last. Missing, stale and zero are three values.

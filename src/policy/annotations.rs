@@ -83,7 +83,7 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "capacity-per-replica",
         "quantity above 0, or `auto`",
         "the target of the HPA's or ScaledObject's metric",
-        "Load that one replica serves, in the load's unit. `auto`: learned from the cores that the pods of each version use under how much load, at 70 % of their CPU requests, and the lower bound of what that says; for Deployments, from a source that knows `queries.cpu` and `queries.pods`. Until half an hour of evidence is there, the target of the metric holds; without one, nothing is decided.",
+        "Load that one replica serves, in the load's unit. `auto`: learned from the cores that the pods of each version use under how much load, at 70 % of their CPU requests, and the lower bound of what that says; from a source that knows `queries.cpu` and `queries.pods`. Until half an hour of evidence is there, the target of the metric holds; without one, nothing is decided.",
         "120",
     ),
     user(

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What else is known about one step. All unknown by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Evidence {
-    /// The source says that its targets were down or that errors dominated (error share above 20 % with retries).
+    /// More than a fifth of its replicas were broken: what was measured is errors and retries as much as demand.
     pub unhealthy: bool,
     /// The workload ran above 95 % of its capacity or shed load: the measurement is a lower bound.
     pub saturated: bool,
@@ -33,7 +33,7 @@ pub enum Doubt {
     Doubled,
     /// A single step to zero or near it between two usual ones: a counter reset or a lost scrape.
     Reset,
-    /// A retry storm or failing targets, by the source's evidence.
+    /// A retry storm or failing targets, by the state of the replicas.
     Unhealthy,
     /// A lower bound.
     Saturated,

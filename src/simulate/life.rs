@@ -446,6 +446,7 @@ impl Life {
             rollout: self.is(Fault::Rollout) || self.is(Fault::Regression),
             blocked: self.cluster.deployment.blocked(),
             stopped: self.is(Fault::KillSwitch),
+            unhealthy: self.is(Fault::CrashLoop),
         }
     }
 

@@ -141,6 +141,7 @@ impl Operator {
                 rollout: false,
                 blocked: cluster.deployment.blocked(),
                 stopped: false,
+                unhealthy: false,
             },
         };
         let decision = tick(now, &self.policy, &inputs, &mut self.memory);

@@ -3,8 +3,8 @@
 use crate::demand::{Demand, Serving, demand};
 use crate::forecast::{Done, Fitted, Homework, QuantileForecast, Task, Trust, WindowForecast, fit};
 use crate::plan::{
-    Aftermath, COLLAPSE, Gain, GainCheck, PlanMemory, PlanTask, Planner, Proposal, Standing, believed, creation,
-    looked_at, ramp, usual_high, usual_low, usual_most,
+    Aftermath, COLLAPSE, Gain, GainCheck, Observation, PlanMemory, PlanTask, Planner, Proposal, Standing, believed,
+    creation, looked_at, ramp, usual_high, usual_low, usual_most,
 };
 use crate::policy::Policy;
 use crate::series::{Evidence, OddTimes, Quality, Sample, Series, Turn};
@@ -26,6 +26,8 @@ const SURGE: Duration = Duration::from_secs(30 * 60);
 const SURGE_MISSES: usize = 2;
 /// Steps up to this long show whether load follows its replicas.
 const GAIN_STEP: Duration = Duration::from_secs(60);
+/// Replicas that have been broken for so long are what there is: their load is believed.
+const SICK: Duration = Duration::from_secs(2 * 3600);
 /// The slope of a surge is extrapolated to this multiple of the load at most.
 const SURGE_CAP: f64 = 2.0;
 
@@ -50,6 +52,8 @@ pub struct MetricMemory {
     surge: Surge,
     gain: (GainCheck, Gain),
     aftermath: Aftermath,
+    /// Steps in a row in which many replicas were broken.
+    sick: usize,
 }
 
 /// All that is learned from samples.
@@ -63,11 +67,20 @@ struct Lessons {
 
 impl Lessons {
     /// Observes, predicts, proposes. No capacity: nothing can be said in replicas.
-    fn advance(&mut self, at: Time, sample: Sample, lead: usize, serving: Option<Serving>) -> Latest {
+    fn advance(
+        &mut self,
+        at: Time,
+        sample: Sample,
+        evidence: Evidence,
+        lead: usize,
+        serving: Option<Serving>,
+    ) -> Latest {
         let lesson = match sample.valid() {
-            Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
+            Some(load) => self.quality.judge(at, Some(load), evidence).0,
             None => sample,
         };
+        // broken replicas still have to be planned for, but no candidate is judged by what they were sent
+        let sample = if evidence.unhealthy { sample.valid().map_or(sample, Sample::Censored) } else { sample };
         self.forecaster.observe(at, lesson);
         let forecast = self.forecaster.predict();
         let window = forecast.window(lead).filter(|_| forecast.abstains.is_none());
@@ -171,28 +184,32 @@ impl MetricMemory {
             surge: Surge::default(),
             gain: Default::default(),
             aftermath: Aftermath::new(step),
+            sick: 0,
         };
         for (_, sample) in history.iter() {
-            memory.advance(sample);
+            memory.advance(sample, false);
         }
         memory
     }
 
     /// One step: observe, predict, propose. An odd time is learned from, and forgotten when it turns out to have been an
     /// exception.
-    fn advance(&mut self, sample: Sample) {
+    fn advance(&mut self, sample: Sample, unhealthy: bool) {
         let at = self.series.next_at();
+        self.sick = if unhealthy { self.sick + 1 } else { 0 };
+        let unhealthy = unhealthy && self.sick <= self.series.step().cover(SICK);
+        let evidence = Evidence { unhealthy, ..Evidence::default() };
         let sample = self.believed(sample);
         self.series.push(sample);
         self.taken += 1;
         self.newest = sample.measured().map(|load| (at, load)).or(self.newest);
-        self.aftermath.advance(at, sample, self.lessons.quality.low(at));
+        self.aftermath.advance(at, sample, self.lessons.quality.low(at), unhealthy);
         let (lead, serving) = (self.lead, self.serving);
         match self.odd.advance(sample) {
             Turn::Ordinary => self.aside = None,
             Turn::Odd(instead) => {
                 let aside = self.aside.get_or_insert_with(|| Box::new(self.lessons.clone()));
-                aside.advance(at, instead, lead, serving);
+                aside.advance(at, instead, evidence, lead, serving);
             }
             Turn::Over => {
                 if let Some(aside) = self.aside.take() {
@@ -200,7 +217,7 @@ impl MetricMemory {
                 }
             }
         }
-        let latest = self.lessons.advance(at, sample, lead, serving);
+        let latest = self.lessons.advance(at, sample, evidence, lead, serving);
         if let Some(serving) = serving {
             self.surge.advance(at, sample, serving, lead);
             let upper = latest.demand.and(latest.forecast.window(lead)).map_or(f64::INFINITY, |w| w.highest());
@@ -217,11 +234,11 @@ impl MetricMemory {
         }
     }
 
-    /// Takes what a tick is given, and the replicas that are ready now.
-    pub(super) fn take(&mut self, new: &MetricInputs, ready: Replicas) {
+    /// Takes what a tick is given, and how the workload was seen.
+    pub(super) fn take(&mut self, new: &MetricInputs, seen: &Observation) {
         self.serving = Serving::new(new.capacity_per_replica, self.slots).or(self.serving);
         for sample in &new.samples {
-            self.advance(*sample);
+            self.advance(*sample, seen.unhealthy);
         }
         // within a coarse step nobody can tell what came first
         let fine = self.series.step().duration() <= GAIN_STEP;
@@ -229,7 +246,7 @@ impl MetricMemory {
             new.samples.last().filter(|_| fine).and_then(|_| self.series.get(self.series.len() - 1).measured())
         {
             let (check, gain) = &mut self.gain;
-            *gain = check.advance(load, ready, || usual_most(&self.series));
+            *gain = check.advance(load, seen.ready, || usual_most(&self.series));
         }
     }
 

@@ -38,6 +38,7 @@ fn look(replicas: u32) -> Observation {
         rollout: false,
         blocked: None,
         stopped: false,
+        unhealthy: false,
     }
 }
 
@@ -79,6 +80,54 @@ fn zeros_at_the_peak_hold_what_is_there() {
         assert!(decision.plan.replicas >= before, "minute {i}");
         replicas = decision.plan.replicas;
     }
+}
+
+/// Memory of three days, an hour in which replicas are broken or not and the load is `times` the usual, and a day after.
+fn after_an_hour_of(times: f64, unhealthy: bool) -> (Memory, Vec<Decision>) {
+    let policy = policy(1);
+    let wave = wave(4 * 1440 + 60);
+    let known = Series::of(wave.at(0), Step::MINUTE, wave.iter().take(3 * 1440).map(|(_, s)| s));
+    let mut memory = Memory::new(vec![MetricMemory::learn(&known, &policy, 10.0)]);
+    let (mut replicas, mut hour) = (25, Vec::new());
+    for i in 3 * 1440..4 * 1440 {
+        let storm = (3 * 1440 + 400..3 * 1440 + 460).contains(&i);
+        let sample = wave.get(i).map(|load| if storm { load * times } else { load });
+        let mut inputs = given(sample, replicas);
+        inputs.observation.unhealthy = unhealthy && storm;
+        let decision = tick(minute(i), &policy, &inputs, &mut memory);
+        replicas = decision.plan.replicas;
+        hour.extend(storm.then_some(decision));
+    }
+    (memory, hour)
+}
+
+#[test]
+fn what_broken_replicas_are_sent_is_served_and_teaches_nothing() {
+    let expected = |unhealthy| {
+        let (mut memory, hour) = after_an_hour_of(1.6, unhealthy);
+        let need = hour.last().and_then(|d| d.evidence.parts.reactive);
+        assert!(hour.last().map(|d| d.plan.replicas) >= need && need > Some(30), "it is planned for: {need:?}");
+        let policy = policy(1);
+        let wave = wave(4 * 1440 + 460);
+        let mut last = None;
+        for i in 4 * 1440..4 * 1440 + 400 {
+            last = Some(tick(minute(i), &policy, &given(wave.get(i), 25), &mut memory));
+        }
+        let forecast = last.and_then(|d| d.forecasts[0].clone()).unwrap();
+        forecast.window(15).unwrap().highest()
+    };
+    let (storm, crowd) = (expected(true), expected(false));
+    assert!(storm < 0.95 * crowd, "{storm} is expected after a storm, {crowd} after a crowd");
+}
+
+#[test]
+fn while_replicas_are_broken_and_an_hour_after_nothing_is_lowered() {
+    let least = |hour: &[Decision]| hour.iter().map(|d| d.plan.replicas).min().unwrap();
+    let (_, broken) = after_an_hour_of(0.8, true);
+    assert_eq!(least(&broken), broken[0].plan.replicas);
+    assert!(broken.iter().all(|d| d.evidence.outage));
+    let (_, well) = after_an_hour_of(0.8, false);
+    assert!(least(&well) < well[0].plan.replicas, "the same load of replicas that are well");
 }
 
 #[test]

@@ -12,6 +12,13 @@ impl Tended {
         Some(format!("source {name} has minutes only, so nothing is read from it between the steps"))
     }
 
+    /// What broken replicas mean.
+    fn broken(&self) -> Option<String> {
+        let text = "more than a fifth of its replicas restart or are not Ready any more: nothing is lowered, and for two \
+                    hours its load teaches nothing";
+        self.outlook.unhealthy.then(|| text.to_owned())
+    }
+
     /// For `/statez`.
     pub fn state(&self, config: &Config) -> WorkloadState {
         let metrics = self.feeds.iter().enumerate().map(|(i, feed)| {
@@ -32,9 +39,16 @@ impl Tended {
             workload: self.sight.workload().clone(),
             mode: self.mode(config),
             problems: self.problems.clone(),
-            notes: self.notes.iter().chain(&self.unfit).cloned().chain(self.minutes_only(config)).collect(),
+            notes: self
+                .notes
+                .iter()
+                .chain(&self.unfit)
+                .cloned()
+                .chain(self.minutes_only(config))
+                .chain(self.broken())
+                .collect(),
             policy: self.policy.clone(),
-            observation: self.sight.observation.clone(),
+            observation: self.observation(),
             target: self.sight.target.as_ref().ok().map(|t| t.target.clone()),
             floor: self.floor(),
             own_floor: self.own_floor(),

@@ -37,6 +37,7 @@ fn seen(replicas: Replicas, autoscaled: bool) -> Observation {
         rollout: false,
         blocked: None,
         stopped: false,
+        unhealthy: false,
     }
 }
 

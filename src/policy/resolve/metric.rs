@@ -239,10 +239,6 @@ impl Resolver<'_> {
         /// Share of its requests that a replica uses at its capacity: room for what a step's mean hides.
         const SHARE: f64 = 0.7;
         let at = self.annotation("capacity-per-replica");
-        if self.view.workload.kind == WorkloadKind::StatefulSet {
-            let found = "auto on a StatefulSet, whose pods of two versions have the same names";
-            return Err(Problem::new(at, "a number", found).help("give the load that one replica serves"));
-        }
         let request = self.request(&at, None)?;
         let limits: Option<Vec<f64>> = self.view.containers.iter().map(|c| c.cpu_limit).collect();
         let source = self.source(&at, None)?;

@@ -38,13 +38,10 @@ fn auto_beside_a_target_holds_the_target_until_it_is_learned_and_is_exact_for_co
 }
 
 #[test]
-fn auto_needs_requests_and_pods_that_can_be_told_apart() {
+fn auto_needs_requests() {
     let mut view = learned(&[]);
     view.containers[1].cpu_request = None;
     assert!(problems(&view)[0].contains("expected a cpu request"), "{:?}", problems(&view));
-    let mut view = learned(&[]);
-    view.workload.kind = WorkloadKind::StatefulSet;
-    assert!(problems(&view)[0].contains("StatefulSet, whose pods of two versions have the same names"));
 }
 
 #[test]
