@@ -37,6 +37,7 @@ fn policy() -> Policy {
         max_replicas: 400,
         lead_time: LeadTime(Duration::from_secs(180)),
         unserved_budget: 0.001,
+        miss_cost: None,
         time_zone: "UTC".into(),
         schedules: Vec::new(),
         occasions: Vec::new(),
@@ -78,6 +79,7 @@ fn one_tick(c: &mut Criterion) {
                     blocked: None,
                     stopped: false,
                     unhealthy: false,
+                    room: None,
                 },
             };
             minute += 1;
@@ -89,8 +91,15 @@ fn one_tick(c: &mut Criterion) {
 }
 
 fn portfolio(c: &mut Criterion) {
-    let task =
-        PlanTask { step: Step::MINUTE, lead: 3, window: 5, unserved_budget: 0.001, min_replicas: 1, max_replicas: 400 };
+    let task = PlanTask {
+        step: Step::MINUTE,
+        lead: 3,
+        window: 5,
+        unserved_budget: 0.001,
+        miss_cost: None,
+        min_replicas: 1,
+        max_replicas: 400,
+    };
     let mut portfolio = Portfolio::new(task);
     let mut minute = 0;
     let mut step = || {

@@ -74,6 +74,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
         max_replicas: setting.max_replicas,
         lead_time: setting.lead_time,
         unserved_budget: setting.unserved_budget,
+        miss_cost: None,
         time_zone: setting.time_zone.clone(),
         schedules: Vec::new(),
         occasions: setting.occasions.clone(),
@@ -116,6 +117,7 @@ pub fn run(history: &Series, setting: &Setting, mut log: Option<&mut dyn FnMut(R
                 blocked: None,
                 stopped: false,
                 unhealthy: false,
+                room: None,
             },
         };
         let mut decision = tick(now, &policy, &inputs, &mut memory);

@@ -258,6 +258,7 @@ mod tests {
             max_replicas: 50,
             lead_time: LeadTime(Duration::from_secs(180)),
             unserved_budget: 0.001,
+            miss_cost: None,
             time_zone: "UTC".into(),
             schedules: Vec::new(),
             occasions: Vec::new(),
@@ -275,6 +276,7 @@ mod tests {
             blocked: None,
             stopped: false,
             unhealthy: false,
+            room: None,
         };
         let inputs = Inputs {
             metrics: vec![MetricInputs {

@@ -22,6 +22,7 @@ mod statez;
 mod telling;
 mod tended;
 mod ticker;
+mod together;
 mod usage;
 
 pub use decision_log::DecisionLog;
@@ -151,6 +152,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         lessons,
         read_now,
         tended: BTreeMap::new(),
+        together: together::Together::default(),
         releasing: BTreeSet::new(),
         lead_times: Vec::new(),
         ahead,

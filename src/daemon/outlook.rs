@@ -142,6 +142,7 @@ mod tests {
             max_replicas: max,
             lead_time: LeadTime(Duration::from_secs(lead)),
             unserved_budget: 0.001,
+            miss_cost: None,
             time_zone: "UTC".into(),
             schedules: Vec::new(),
             occasions: Vec::new(),

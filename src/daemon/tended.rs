@@ -10,7 +10,7 @@ use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteE
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
-use crate::plan::{Observation, SourceState};
+use crate::plan::{Observation, Room, SourceState};
 use crate::policy::{Policy, resolve};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
 use crate::units::{Replicas, Time};
@@ -288,10 +288,10 @@ impl Tended {
         self.decision.as_ref().map(|d| d.plan.wake)
     }
 
-    /// Decides. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
+    /// Decides, within what all workloads together leave it. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
     /// no attempt has failed.
-    pub fn tick(&mut self, now: Time) -> Option<Record> {
-        let mut observation = self.observation();
+    pub fn tick(&mut self, now: Time, room: Room) -> Option<Record> {
+        let mut observation = Observation { room: Some(room), ..self.observation() };
         let policy = self.policy.as_ref()?;
         if self.decision.is_none() && self.learning != Learning::Done && self.failures == 0 {
             return None;

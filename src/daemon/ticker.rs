@@ -11,6 +11,7 @@ use super::reader::{Reading, ToRead};
 use super::statez::{LeaseState, Statez};
 use super::telling::{Told, regarding, tell_release};
 use super::tended::Tended;
+use super::together::{Crowd, Together};
 use super::{DecisionLog, Right};
 use crate::actuate::{Outcome, Site};
 use crate::clock::{Clock, Deadline};
@@ -54,6 +55,7 @@ pub(super) struct Ticker {
     /// What is to be read between the steps.
     pub read_now: watch::Sender<ToRead>,
     pub tended: BTreeMap<Workload, (Tended, Told)>,
+    pub together: Together,
     pub pools: Pools,
     /// Sites that are being given back.
     pub releasing: BTreeSet<Workload>,
@@ -311,9 +313,12 @@ impl Ticker {
         let now = self.clock.now();
         let mut jitter = rng::stream(self.seed.wrapping_add(now.millis().unsigned_abs()), "spread");
         let spread = (self.config.workloads.step.duration() / 20).min(Duration::from_secs(2));
+        let all = self.tended.values().map(|(tended, _)| tended);
+        let crowd = all.fold(Crowd::default(), |crowd, tended| crowd.count(tended, tended.acts(&self.config)));
         for workload in workloads {
             let Some((tended, told)) = self.tended.get_mut(workload) else { continue };
-            let Some(record) = tended.tick(now) else { continue };
+            let acts = tended.acts(&self.config);
+            let Some(record) = self.together.tick(tended, acts, crowd, now) else { continue };
             self.board.metrics.decisions.inc();
             if let Some(log) = &self.log {
                 log.append(tended.policy_record().map(|r| r.to_line()).as_deref());
@@ -327,7 +332,7 @@ impl Ticker {
             if tended.sight.stopped.is_some() {
                 continue;
             }
-            if !tended.acts(&self.config) {
+            if !acts {
                 if let Some(actions) = tended.rehearse(now) {
                     tended.outcome = Some(actions.outcome);
                     if writes {

@@ -380,6 +380,7 @@ fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
         blocked: workload.blocked.clone(),
         stopped: false,
         unhealthy: false,
+        room: None,
     };
     let placement = workload.placement.clone();
     Sight {

@@ -180,7 +180,7 @@ impl PlanMemory {
 pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation, memory: &mut PlanMemory) -> Plan {
     let parts = evidence.parts;
     memory.set_clock(now, seen);
-    let own = if seen.autoscaled { seen.floor.unwrap_or(0) } else { seen.replicas };
+    let own = seen.standing();
     let base = memory.pace.last().unwrap_or(own).max(seen.floor.unwrap_or(0));
     if memory.pace.last().is_none() {
         memory.pace.begin(now, base, seen.replicas);
@@ -196,7 +196,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     let wanted = need.unwrap_or(0).max(lower);
     // growth that load, a schedule or an operator already justifies is not limited
     let confirmed = reactive.max(evidence.surge).max(parts.schedule).max(parts.hold).unwrap_or(0);
-    let most = memory.pace.most(now).max(confirmed).max(lower);
+    let most = memory.pace.most(now).min(together(seen, base).1).max(confirmed).max(lower);
     let (mut replicas, mut reason) = match () {
         () if wanted > most => (most, Reason::RiseLimited),
         () if lower > need.unwrap_or(0) => (lower, hold),
@@ -251,6 +251,14 @@ fn follow(now: Time, standing: Standing, held: Replicas, memory: &mut PlanMemory
     }
 }
 
+/// The least and the most that the workloads of the cluster together leave a plan whose newest was `base`, where no load asks
+/// for more.
+fn together(seen: &Observation, base: Replicas) -> (Replicas, Replicas) {
+    let Some(room) = seen.room else { return (0, Replicas::MAX) };
+    let there = base.max(seen.standing()).max(seen.replicas);
+    (seen.standing().saturating_sub(room.fall), there.saturating_add(room.rise))
+}
+
 /// The least the plan may be, and why.
 fn lower(
     now: Time,
@@ -259,7 +267,8 @@ fn lower(
     base: Replicas,
     memory: &mut PlanMemory,
 ) -> (Replicas, Reason) {
-    let least = memory.pace.least(now);
+    let (fewest, most) = together(seen, base);
+    let least = memory.pace.least(now).max(fewest);
     let half = memory.yesterday(now).map_or(0, |plan| plan.div_ceil(2)).min(base);
     // a hold is no faster way down: what stood lately, by whoever's hand, may be more than the newest plan
     let base = base.max(least);
@@ -268,7 +277,7 @@ fn lower(
         return match evidence.usual_high {
             Some(usual) if seen.autoscaled && now.since(since) >= HOLD => {
                 // nothing confirms that less than half of yesterday is enough
-                (usual.min(memory.pace.most(now)).max(least).max(half), Reason::HoldStale)
+                (usual.min(memory.pace.most(now)).min(most).max(least).max(half), Reason::HoldStale)
             }
             _ => (held.max(base), Reason::HoldStale),
         };
@@ -286,7 +295,7 @@ fn lower(
             memory.recovering = false;
             // an HPA drops straight to its metric when a floor goes: a floor always comes down in steps
             let habit = evidence.usual_low.filter(|_| !seen.autoscaled);
-            let least = habit.map_or(least, |usual| least.min(usual));
+            let least = habit.map_or(least, |usual| least.min(usual)).max(fewest);
             // half of what this hour had yesterday goes only when the load has been below it for half an hour
             let kept = if memory.confirms(now, half) { 0 } else { half };
             (least.max(kept), Reason::FallLimited)

@@ -15,6 +15,7 @@ pub mod pool;
 mod portfolio;
 pub mod quota;
 mod ramp;
+mod share;
 mod usual;
 
 pub use aftermath::Aftermath;
@@ -25,6 +26,7 @@ pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
 pub use portfolio::{Candidate, Portfolio, candidates};
 pub use ramp::{creation, ramp};
+pub use share::{Room, Shares};
 pub use usual::{COLLAPSE, believed, looked_at, usual_high, usual_low, usual_most};
 
 use crate::units::{Replicas, Time};

@@ -1,5 +1,6 @@
 //! What was seen of a workload, as plain values.
 
+use super::Room;
 use crate::units::{Replicas, Time};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,16 @@ pub struct Observation {
     /// users want.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unhealthy: bool,
+    /// What the workloads of the cluster together leave it to move. None: it is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Room>,
+}
+
+impl Observation {
+    /// What stands where our plans are written: our floor where an autoscaler stands above, else the replicas.
+    pub fn standing(&self) -> Replicas {
+        if self.autoscaled { self.floor.unwrap_or(0) } else { self.replicas }
+    }
 }
 
 /// What a source of load said last. Missing, stale and zero are three values.

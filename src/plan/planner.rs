@@ -17,6 +17,8 @@ pub struct PlanTask {
     pub window: usize,
     /// Share of the load that may go unserved.
     pub unserved_budget: f64,
+    /// Instead: what a replica's load costs when it goes unserved, in what a replica costs for the same time.
+    pub miss_cost: Option<f64>,
     /// The user's lower bound.
     pub min_replicas: Replicas,
     /// The user's upper bound.

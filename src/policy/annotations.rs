@@ -14,6 +14,8 @@ pub const PREFIX: &str = "forescale.dev/";
 /// The annotation that holds our ledger, as JSON.
 pub const LEDGER: &str = "forescale.dev/ledger";
 
+/// A replica's load unserved costs at most so many replicas.
+const MISS_COST_MAX: f64 = 100_000.0;
 /// Longest value that is read, in bytes.
 pub const VALUE_BYTES_MAX: usize = 4096;
 
@@ -122,6 +124,13 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "0.05%",
     ),
     user(
+        "costs",
+        "`<cost of a replica>/<cost of a replica's load unserved>`, both for the same time, in any currency",
+        "`unserved-budget` decides",
+        "Instead of a budget: what is cheaper together is done, and as much goes unserved as that leaves. The second is at least the first and at most 100,000 times it.",
+        "0.04/6",
+    ),
+    user(
         "time-zone",
         "IANA time zone",
         "`workloads.time_zone` of the config (UTC)",
@@ -210,6 +219,8 @@ pub struct Annotations {
     pub lead_time: Option<LeadTime>,
     /// `unserved-budget`, in (0, 1).
     pub unserved_budget: Option<f64>,
+    /// `costs`: the second over the first.
+    pub miss_cost: Option<f64>,
     /// `time-zone`; known to be one.
     pub time_zone: Option<String>,
     /// `schedule`; empty where it isn't given.
@@ -258,6 +269,13 @@ impl Annotations {
             }),
             unserved_budget: reader.value("unserved-budget", |text| {
                 parse_share(text).map_err(|_| "a share between 0% and 100%, both excluded, such as 0.1%".into())
+            }),
+            miss_cost: reader.value("costs", |text| {
+                let cost = |text: &str| Quantity::parse(text.trim()).ok().map(|q| q.0).filter(|q| *q > 0.0);
+                let costs = text.split_once('/').and_then(|(one, other)| Some(cost(other)? / cost(one)?));
+                costs.filter(|ratio| (1.0..=MISS_COST_MAX).contains(ratio)).ok_or_else(|| {
+                    format!("two costs above 0, the second from 1 to {MISS_COST_MAX} times the first, such as 0.04/6")
+                })
             }),
             time_zone: reader.value("time-zone", |text| match jiff::tz::TimeZone::get(text) {
                 Ok(_) => Ok(text.to_string()),

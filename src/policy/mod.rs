@@ -99,6 +99,10 @@ pub struct Policy {
     pub lead_time: LeadTime,
     /// Share of the load that may go unserved, in (0, 1).
     pub unserved_budget: f64,
+    /// What a replica's load costs when it goes unserved, in what a replica costs for the same time; at least 1. None: the
+    /// budget says how much may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miss_cost: Option<f64>,
     /// IANA zone of the workload's seasons.
     pub time_zone: String,
     /// Windows with bounds of their own; see [`schedule::floor`].

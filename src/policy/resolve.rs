@@ -90,6 +90,7 @@ impl<'a> Resolver<'a> {
             max_replicas,
             lead_time: annotations.lead_time.unwrap_or(defaults.lead_time),
             unserved_budget: annotations.unserved_budget.unwrap_or(defaults.unserved_budget),
+            miss_cost: annotations.miss_cost,
             time_zone: annotations.time_zone.clone().unwrap_or_else(|| defaults.time_zone.clone()),
             schedules: annotations.schedule.clone(),
             occasions,

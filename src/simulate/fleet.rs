@@ -1,16 +1,20 @@
-//! Many workloads, each with its own life, faults and witness: the proof of safety, and its replay from a seed.
+//! Many workloads, each with its own life, faults and witness, a few of them to a cluster whose shares they have in common: the
+//! proof of safety, and its replay from a seed.
 
 use super::faults::Fault;
 use super::life::{Life, Lived};
-use super::witness::Violation;
+use super::witness::{Crowd, Moved, Violation};
+use crate::plan::Shares;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Hours that one workload lives.
 const LIFE_HOURS: u64 = 48;
-/// Workloads after which the verdict so far is told: some 400,000 workload-hours.
-const BATCH: u64 = 8192;
+/// Workloads of one cluster.
+const CLUSTER: u64 = 8;
+/// Clusters after which the verdict so far is told: some 400,000 workload-hours.
+const BATCH: u64 = 1024;
 /// Violations that a report shows.
 const MAX_SHOWN: usize = 20;
 
@@ -75,10 +79,11 @@ pub fn run(trial: &Trial, told: &mut dyn FnMut(u64, &Verdict)) -> Verdict {
         violations: 0,
         first_violations: Vec::new(),
     };
-    for first in (0..workloads).step_by(BATCH as usize) {
-        let batch = (first..workloads.min(first + BATCH)).into_par_iter();
-        let lives: Vec<Lived> = batch.map(|n| live(trial, n)).collect();
-        for lived in lives {
+    let clusters = workloads.div_ceil(CLUSTER);
+    for first in (0..clusters).step_by(BATCH as usize) {
+        let batch = (first..clusters.min(first + BATCH)).into_par_iter();
+        let lives: Vec<Vec<Lived>> = batch.map(|cluster| live(trial, cluster, workloads)).collect();
+        for lived in lives.into_iter().flatten() {
             verdict.turns += lived.turns;
             verdict.floors_written += lived.floors_written;
             verdict.violations += lived.violations.len() as u64;
@@ -88,14 +93,30 @@ pub fn run(trial: &Trial, told: &mut dyn FnMut(u64, &Verdict)) -> Verdict {
                 *verdict.episodes.entry(fault).or_default() += 1;
             }
         }
-        told(trial.hours.min((first + BATCH) * LIFE_HOURS), &verdict);
+        told(trial.hours.min((first + BATCH) * CLUSTER * LIFE_HOURS), &verdict);
     }
     verdict
 }
 
-fn live(trial: &Trial, n: u64) -> Lived {
-    let minutes = LIFE_HOURS.min(trial.hours - n * LIFE_HOURS) * 60;
-    let mut life = Life::draw(trial, n, minutes);
-    (0..minutes).for_each(|minute| life.minute(minute));
-    life.end(minutes)
+/// The workloads of one cluster, minute by minute.
+fn live(trial: &Trial, cluster: u64, workloads: u64) -> Vec<Lived> {
+    let born = |n: u64| {
+        let minutes = LIFE_HOURS.min(trial.hours - n * LIFE_HOURS) * 60;
+        (Life::draw(trial, n, minutes), minutes)
+    };
+    let first = cluster * CLUSTER;
+    let mut lives: Vec<(Life, u64)> = (first..workloads.min(first + CLUSTER)).map(born).collect();
+    let (mut shares, mut crowd) = (Shares::default(), Crowd::default());
+    for minute in 0..LIFE_HOURS * 60 {
+        let alive = |(_, minutes): &&mut (Life, u64)| minute < *minutes;
+        let pods = lives.iter_mut().filter(alive).map(|(life, _)| life.pods()).sum();
+        let turns = lives.iter_mut().filter(alive).map(|(life, _)| life.minute(minute, &mut shares, pods));
+        let moved: Vec<Moved> = turns.collect();
+        for (invariant, seen) in crowd.minute(minute, pods, &moved) {
+            if let Some((life, _)) = lives.first_mut() {
+                life.accuse(invariant, minute, seen);
+            }
+        }
+    }
+    lives.into_iter().map(|(life, minutes)| life.end(minutes)).collect()
 }

@@ -1,5 +1,7 @@
 //! The life of one workload under faults, minute by minute.
 
+mod late;
+
 use super::cluster::{Cluster, WorkloadSpec};
 use super::faults::{Episode, Fault, draw};
 use super::fleet::Trial;
@@ -8,9 +10,9 @@ use super::nodes::NodeSpec;
 use super::pods::StartDelay;
 use super::source::{Source, Told};
 use super::warm::Warm;
-use super::witness::{Turned, Violation, Witness};
-use crate::actuate::{self, Write, warrant};
-use crate::plan::{Observation, Plan, VALID};
+use super::witness::{Moved, Turned, Violation, Witness};
+use crate::actuate::{self, Write};
+use crate::plan::{Observation, Plan, Room, Shares, VALID};
 use crate::rng::{self, Rng};
 use crate::series::Sample;
 use crate::units::{Replicas, Step, Time, replicas_for};
@@ -22,8 +24,6 @@ use std::time::Duration;
 const STEPS: u64 = 60 / super::hpa::SYNC.as_secs();
 /// Our expired floors are swept this often, by a job that is not us.
 const SWEEP: Duration = Duration::from_secs(60);
-/// A deposed copy's write is on its way for less than this.
-const LATE_SECONDS: f64 = 60.0;
 /// Minutes of truth after which nothing false is left in what the operator knows.
 const TRUTH_MINUTES: u64 = 5;
 /// Minutes for which a sample says something of now.
@@ -84,14 +84,6 @@ pub(super) struct Life {
     edition: u64,
     turns: u64,
     floors_written: u64,
-}
-
-/// What a deposed copy has decided, with the version of the object that it saw.
-struct Late {
-    decided: Time,
-    version: u64,
-    edition: u64,
-    writes: Vec<Write>,
 }
 
 impl Life {
@@ -186,8 +178,18 @@ impl Life {
         load + again.min(3.0 * load)
     }
 
-    /// One minute.
-    pub(super) fn minute(&mut self, minute: u64) {
+    /// Pods of it now.
+    pub(super) fn pods(&self) -> Replicas {
+        self.cluster.deployment.replicas()
+    }
+
+    /// A cluster-wide rule did not hold.
+    pub(super) fn accuse(&mut self, invariant: &'static str, minute: u64, seen: String) {
+        self.witness.accuse(invariant, minute, seen);
+    }
+
+    /// One minute, in a cluster that has `pods`. What was moved in it.
+    pub(super) fn minute(&mut self, minute: u64, shares: &mut Shares, pods: Replicas) -> Moved {
         let ended: Vec<Fault> = self.active.iter().filter(|e| !e.lasts(minute)).map(|e| e.fault).collect();
         self.active.retain(|e| e.lasts(minute));
         while let Some(next) = self.episodes.get(self.began).filter(|e| e.from <= minute) {
@@ -212,13 +214,15 @@ impl Life {
         let present = !self.is(Fault::Down);
         let doubted = !told.informed || ahead >= 60.0 || !present || self.is(Fault::Zeros);
         self.uninformed_minutes = if doubted { self.uninformed_minutes + 1 } else { 0 };
+        let mut moved = Moved::default();
         if present {
-            self.turn(minute, load, told, believed);
+            moved = self.turn(minute, load, told, believed, (shares, pods));
             self.turns += 1;
         } else {
             self.source.unheard(told.samples);
         }
         self.sweep(minute);
+        moved
     }
 
     fn environment(&mut self, minute: u64, ended: &[Fault]) {
@@ -317,7 +321,16 @@ impl Life {
         }
     }
 
-    fn turn(&mut self, minute: u64, load: f64, told: Told, believed: bool) {
+    fn turn(
+        &mut self,
+        minute: u64,
+        load: f64,
+        told: Told,
+        believed: bool,
+        (shares, pods): (&mut Shares, Replicas),
+    ) -> Moved {
+        // every life has a calendar of its own
+        let together = Time::from_secs(60 * minute as i64);
         self.follow_clock(minute);
         let now = self.own_now(minute);
         let capacity = self.cluster.spec().capacity_per_replica;
@@ -330,7 +343,12 @@ impl Life {
             *newest = None;
         }
         let takes_over = self.begins(Fault::LeaderChange, minute);
-        let late = takes_over.map(|e| (e, self.decided(minute, now, &told)));
+        let late = takes_over.map(|e| {
+            let (room, before) = (shares.room(together, pods), self.mind.plans().last());
+            let (late, seen, plan) = self.decided(minute, now, &told, room);
+            shares.note(together, before, &seen, &plan);
+            (e, late)
+        });
         let stopped = self.is(Fault::KillSwitch);
         let again = self.begins(Fault::Restart, minute).is_some();
         let restarted = minute == 0 || takes_over.is_some() || again || self.was_stopped;
@@ -342,9 +360,11 @@ impl Life {
         let (running, before) = (self.cluster.deployment.replicas(), self.standing());
         // the other copy has seen the same samples already
         let told = if takes_over.is_some() { Told { samples: Vec::new(), ..told } } else { told };
-        let (seen, blocked) = (self.observation(now), self.cluster.deployment.blocked().is_some());
-        let bounds = self.bounds();
-        let plan = self.mind.decide(minute, now, bounds, seen, &told, capacity);
+        let room = shares.room(together, pods);
+        let (seen, blocked) = (self.observation(now, room), self.cluster.deployment.blocked().is_some());
+        let (bounds, planned) = (self.bounds(), self.mind.plans().last());
+        let plan = self.mind.decide(minute, now, bounds, seen.clone(), &told, capacity);
+        shares.note(together, planned, &seen, &plan);
         let true_now = self.cluster.now();
         if let (Some(warm), Some(nodes)) = (&mut self.warm, &mut self.cluster.nodes) {
             let slots = warm.size(true_now, &plan, told.informed);
@@ -399,7 +419,7 @@ impl Life {
             clock_was_wrong: self.had_skew,
             hearsay: self.is(Fault::Zeros) || told.caught_up,
         };
-        self.witness.turn(&turned);
+        self.witness.turn(&turned)
     }
 
     /// The bounds of the user: where an autoscaler stands above, its own lower one.
@@ -416,27 +436,7 @@ impl Life {
         around.iter().flatten().min().copied()
     }
 
-    /// What a copy that is about to be deposed decides.
-    fn decided(&mut self, minute: u64, now: Time, told: &Told) -> Late {
-        let (seen, bounds, capacity) = (self.observation(now), self.bounds(), self.cluster.spec().capacity_per_replica);
-        let plan = self.mind.decide(minute, now, bounds, seen, told, capacity);
-        let version = self.cluster.hpa.resource_version;
-        Late { decided: self.cluster.now(), version, edition: self.edition, writes: self.writes(minute, now, &plan) }
-    }
-
-    /// A deposed copy's write arrives. It does not know that it is deposed; age, edition and version fence it.
-    fn arrives(&mut self, minute: u64, episode: Episode, late: &Late) {
-        let age = self.cluster.now().since(late.decided) + Duration::from_secs_f64(episode.degree * LATE_SECONDS);
-        if warrant(age, late.edition, self.edition).is_err() || late.version != self.cluster.hpa.resource_version {
-            return;
-        }
-        if age >= Duration::from_secs(30) || late.edition != self.edition {
-            self.witness.accuse("I6", minute, format!("a write was made {} s after its decision", age.as_secs()));
-        }
-        self.carry_out(&late.writes);
-    }
-
-    fn observation(&self, now: Time) -> Observation {
+    fn observation(&self, now: Time, room: Room) -> Observation {
         Observation {
             at: now,
             replicas: self.cluster.deployment.replicas(),
@@ -447,6 +447,7 @@ impl Life {
             blocked: self.cluster.deployment.blocked(),
             stopped: self.is(Fault::KillSwitch),
             unhealthy: self.is(Fault::CrashLoop),
+            room: Some(room),
         }
     }
 

@@ -53,6 +53,7 @@ impl Mind {
             max_replicas: facts.max_replicas,
             lead_time: LeadTime(facts.lead),
             unserved_budget: 0.001,
+            miss_cost: None,
             time_zone: "UTC".into(),
             schedules: Vec::new(),
             occasions: Vec::new(),

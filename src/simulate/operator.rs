@@ -61,6 +61,7 @@ impl Operator {
             max_replicas: cluster.hpa.max_replicas,
             lead_time: LeadTime(opt_in.lead_time),
             unserved_budget: opt_in.unserved_budget,
+            miss_cost: None,
             time_zone: opt_in.time_zone.clone(),
             schedules: Vec::new(),
             occasions: Vec::new(),
@@ -142,6 +143,7 @@ impl Operator {
                 blocked: cluster.deployment.blocked(),
                 stopped: false,
                 unhealthy: false,
+                room: None,
             },
         };
         let decision = tick(now, &self.policy, &inputs, &mut self.memory);

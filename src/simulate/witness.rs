@@ -71,6 +71,42 @@ pub struct Turned {
     pub hearsay: bool,
 }
 
+/// What a turn moved, for the rules that hold for all workloads together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Replicas by which our write lowered what stood.
+    pub fell: Replicas,
+    /// Replicas by which the plan rose above what was there, planned or asked for.
+    pub rose: Replicas,
+}
+
+/// Watches all workloads of a cluster together.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    /// What rose in the last minutes.
+    rises: VecDeque<(u64, Replicas)>,
+}
+
+impl Crowd {
+    /// Checks a minute of a cluster that had `pods`: a twentieth of them or ten may go, in five minutes a quarter or forty may
+    /// come that nothing asks for. What did not hold.
+    pub fn minute(&mut self, minute: u64, pods: Replicas, moved: &[Moved]) -> Vec<(&'static str, String)> {
+        let fell: Replicas = moved.iter().map(|m| m.fell).sum();
+        let rose: Replicas = moved.iter().map(|m| m.rose).sum();
+        self.rises.push_back((minute, rose));
+        self.rises.retain(|(m, _)| minute - m < CROWD_MINUTES);
+        let lately: Replicas = self.rises.iter().map(|(_, n)| n).sum();
+        let mut broken = Vec::new();
+        if fell > (pods / 20).max(10) {
+            broken.push(("I4", format!("{fell} of {pods} pods of the cluster go in a minute")));
+        }
+        if rose > 0 && lately > (pods / 4).max(40) {
+            broken.push(("I5", format!("{lately} pods come to the {pods} of the cluster within five minutes")));
+        }
+        broken
+    }
+}
+
 /// Watches one workload.
 #[derive(Debug, Clone)]
 pub struct Witness {
@@ -99,6 +135,8 @@ const MAX_VIOLATIONS: usize = 10;
 const MINUTES: i64 = 15;
 /// Minutes of plans that limit how fast they may grow.
 const GROWTH_MINUTES: i64 = 10;
+/// Minutes of rises of all workloads together.
+const CROWD_MINUTES: u64 = 5;
 /// A sample says something of now for so long.
 const CLAIM_MINUTES: u64 = 3;
 /// So long the load has to be low.
@@ -159,8 +197,8 @@ impl Witness {
         }
     }
 
-    /// Checks what one turn shows.
-    pub fn turn(&mut self, t: &Turned) {
+    /// Checks what one turn shows, and tells what it moved.
+    pub fn turn(&mut self, t: &Turned) -> Moved {
         if t.floor > t.max || t.floor < t.users_min.min(t.max) {
             self.accuse("I1", t.minute, format!("floor {} outside {}..={}", t.floor, t.users_min, t.max));
         }
@@ -184,7 +222,7 @@ impl Witness {
             self.accuse("I11", t.minute, format!("no load for {blind} minutes, and {:?} are told", t.blind_minutes));
         }
         if t.stopped {
-            return;
+            return Moved::default();
         }
         let planned = self.last;
         if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_min).max(t.in_force)) {
@@ -197,13 +235,16 @@ impl Witness {
             self.accuse("I2", t.minute, format!("plan {} below the need {need} of now", t.plan));
         }
         self.informed_since = if t.informed { self.informed_since.or(Some(t.minute)) } else { None };
+        let stood = self.floors.back().map_or(0, |(_, floor)| *floor);
+        let fell = stood.min(t.in_force).min(t.max).saturating_sub(t.floor);
         self.fall(t);
-        self.growth(t);
+        let rose = self.growth(t);
         let minute = t.minute as i64;
         self.floors.push_back((minute, t.floor));
         self.floors.retain(|(m, _)| minute - m <= MINUTES);
         self.plans.push_back((minute, t.plan));
         self.plans.retain(|(m, _)| minute - m <= GROWTH_MINUTES);
+        Moved { fell, rose }
     }
 
     fn fall(&mut self, t: &Turned) {
@@ -249,8 +290,9 @@ impl Witness {
         within(1, 0.9).max(within(MINUTES, 0.7))
     }
 
-    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already.
-    fn growth(&mut self, t: &Turned) {
+    /// At most four times the least of ten minutes, unless load is there that needs more, or so many run already. How much
+    /// more it is than what was there, planned or asked for.
+    fn growth(&mut self, t: &Turned) -> Replicas {
         let recent = self.plans.iter().filter(|(m, _)| t.minute as i64 - m <= GROWTH_MINUTES);
         // a copy without memory counts from what it finds
         let least = recent.map(|(_, p)| *p).min().unwrap_or(t.running);
@@ -261,6 +303,7 @@ impl Witness {
         if t.plan > most {
             self.accuse("I5", t.minute, format!("plan {}, at most {most} allowed from {from}", t.plan));
         }
+        t.plan.saturating_sub(there)
     }
 
     /// I7: our floor does not outlive its time by more than a sweep.
@@ -328,6 +371,17 @@ mod tests {
         assert_eq!(accused(&[fine(0, 10), sudden]), ["I5"]);
         assert_eq!(accused(&[fine(0, 10), Turned { running: 41, ..sudden }]), [""; 0]);
         assert_eq!(accused(&[fine(0, 10), Turned { claimed_need: 41, ..sudden }]), [""; 0]);
+    }
+
+    #[test]
+    fn a_cluster_can_fail_where_no_workload_does() {
+        let moves = |fell, rose| vec![Moved { fell, rose }; 4];
+        let names = |broken: Vec<(&'static str, String)>| broken.iter().map(|b| b.0).collect::<Vec<_>>();
+        let mut crowd = Crowd::default();
+        assert_eq!(names(crowd.minute(0, 1000, &moves(12, 60))), [""; 0]);
+        assert_eq!(names(crowd.minute(1, 1000, &moves(13, 0))), ["I4"], "52 of 1,000");
+        assert_eq!(names(crowd.minute(4, 1000, &moves(0, 3))), ["I5"], "252 within five minutes");
+        assert_eq!(names(crowd.minute(5, 1000, &moves(0, 3))), [""; 0]);
     }
 
     #[test]

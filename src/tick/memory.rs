@@ -163,6 +163,7 @@ impl MetricMemory {
             lead,
             window,
             unserved_budget: policy.unserved_budget,
+            miss_cost: policy.miss_cost,
             min_replicas: policy.min_replicas,
             max_replicas: policy.max_replicas,
         };

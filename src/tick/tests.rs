@@ -19,6 +19,7 @@ fn policy(metrics: usize) -> Policy {
         max_replicas: 50,
         lead_time: LeadTime(Duration::from_secs(180)),
         unserved_budget: 0.001,
+        miss_cost: None,
         time_zone: "UTC".into(),
         schedules: vec![],
         occasions: Vec::new(),
@@ -39,6 +40,7 @@ fn look(replicas: u32) -> Observation {
         blocked: None,
         stopped: false,
         unhealthy: false,
+        room: None,
     }
 }
 

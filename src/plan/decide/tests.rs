@@ -38,6 +38,7 @@ fn seen(replicas: Replicas, autoscaled: bool) -> Observation {
         blocked: None,
         stopped: false,
         unhealthy: false,
+        room: None,
     }
 }
 
@@ -83,6 +84,24 @@ fn what_could_not_be_created_is_not_caught_up_with_while_the_load_is_unknown() {
     }
     let plan = decide(at(20), BOUNDS, &stale(), &seen(12, true), &mut memory);
     assert!(plan.replicas <= 12, "{plan:?}");
+}
+
+#[test]
+fn what_the_cluster_leaves_bounds_falls_and_forecast_rises_and_no_need() {
+    let look =
+        |replicas, fall, rise| Observation { room: Some(crate::plan::Room { fall, rise }), ..seen(replicas, false) };
+    let settled = || {
+        let mut memory = PlanMemory::default();
+        (0..20).for_each(|m| drop(decide(at(m), BOUNDS, &evidence(20, 20), &seen(20, false), &mut memory)));
+        memory
+    };
+    let plan =
+        |evidence: Evidence, look: Observation| decide(at(30), BOUNDS, &evidence, &look, &mut settled()).replicas;
+    let habit = Evidence { usual_low: Some(2), ..evidence(4, 4) };
+    assert_eq!(plan(habit, look(20, 1, 0)), 19, "not even by habit");
+    assert_eq!(plan(habit, seen(20, false)), 4);
+    assert_eq!(plan(evidence(20, 39), look(20, 9, 5)), 25);
+    assert_eq!(plan(evidence(38, 39), look(20, 9, 0)), 38, "what load needs is no question of shares");
 }
 
 /// A day in minutes, by hand: start, calm, ramp by forecast, surprise, outage, recovery, fall.

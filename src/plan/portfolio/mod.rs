@@ -110,7 +110,7 @@ impl Portfolio {
             slow: Books::new(n),
             hours: vec![HourBooks::new(n); 24],
             own_missed: 0.0,
-            price: PRICE,
+            price: task.miss_cost.map_or(PRICE, |cost| cost as f32 * task.unserved_budget as f32),
             mixture: Vec::with_capacity(BEST),
             fallback: candidates.iter().position(cautious).unwrap_or(0),
             candidates,
@@ -223,8 +223,10 @@ impl Portfolio {
             self.slow.absorb(block, 0.5f32.powf(1.0 / SLOW_HOURS));
             let over = self.hour.unwrap_or(0).rem_euclid(24) as usize;
             self.hours[over].absorb(block, 0.5f32.powf(1.0 / HOUR_DAYS));
-            let used = (self.own_missed / block.load / (AIM * budget)).min(USE_CAP);
-            self.price = (self.price * (PRICE_RATE * (used - 1.0)).exp()).clamp(PRICES.0, PRICES.1);
+            if self.task.miss_cost.is_none() {
+                let used = (self.own_missed / block.load / (AIM * budget)).min(USE_CAP);
+                self.price = (self.price * (PRICE_RATE * (used - 1.0)).exp()).clamp(PRICES.0, PRICES.1);
+            }
             self.block.clear();
             self.own_missed = 0.0;
         }

@@ -3,7 +3,15 @@ use crate::units::Step;
 use proptest::prelude::*;
 
 fn task(lead: usize) -> PlanTask {
-    PlanTask { step: Step::MINUTE, lead, window: 5, unserved_budget: 0.001, min_replicas: 1, max_replicas: 400 }
+    PlanTask {
+        step: Step::MINUTE,
+        lead,
+        window: 5,
+        unserved_budget: 0.001,
+        miss_cost: None,
+        min_replicas: 1,
+        max_replicas: 400,
+    }
 }
 
 fn minute(i: usize) -> Time {
@@ -65,6 +73,26 @@ fn what_is_known_of_no_hour_is_decided_with_a_margin() {
     }
     let weights: f32 = portfolio.mixture().map(|(_, weight)| weight).sum();
     assert!((weights - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn given_costs_the_price_of_a_miss_stays_and_dearer_misses_are_fewer() {
+    let load = |i: usize| 100.0 + if i * 7919 % 97 < 6 { 200.0 } else { 0.0 };
+    let run = |cost: f64| {
+        let mut portfolio = Portfolio::new(PlanTask { miss_cost: Some(cost), ..task(3) });
+        let decided: Vec<Replicas> =
+            (0..3 * 1440).map(|i| portfolio.advance(minute(i), load(i), true, None, 10.0)).collect();
+        assert!((f64::from(portfolio.price()) / 0.001 - cost).abs() < 1e-3 * cost, "{}", portfolio.price());
+        let (mut missed, mut ready) = (0.0, 0.0);
+        for i in 1440..3 * 1440 {
+            let there = f64::from(*decided[i - 3..i].iter().min().unwrap());
+            missed += (load(i) / 10.0 - there).max(0.0);
+            ready += there;
+        }
+        (missed, ready)
+    };
+    let (cheap, dear) = (run(1.0), run(1000.0));
+    assert!(dear.0 < 0.2 * cheap.0 && dear.1 > 1.5 * cheap.1, "{cheap:?} {dear:?}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn every_example_is_accepted() {
     let all: Vec<(&str, &str)> = ANNOTATIONS.iter().map(|a| (a.name, a.example)).collect();
     let parsed = parse(&all).unwrap().unwrap();
     assert_eq!(parsed.lead_time, Some(LeadTime(Duration::from_secs(90))));
-    assert_eq!(parsed.unserved_budget, Some(0.0005));
+    assert_eq!((parsed.unserved_budget, parsed.miss_cost), (Some(0.0005), Some(150.0)));
     assert_eq!((parsed.min_replicas, parsed.max_replicas), (Some(2), Some(50)));
 }
 
@@ -48,6 +48,10 @@ fn messages() {
     let at = "Deployment shop/web: annotation forescale.dev/";
     for (pairs, message) in [
         (&[("mode", "on")][..], "mode: expected observe or act; found \"on\"; for example observe"),
+        (
+            &[("costs", "6/0.04")],
+            "costs: expected two costs above 0, the second from 1 to 100000 times the first, such as 0.04/6; found \"6/0.04\"; for example 0.04/6",
+        ),
         (
             &[("mod", "act")],
             "mod: expected a known annotation; found forescale.dev/mod; did you mean forescale.dev/mode?",
