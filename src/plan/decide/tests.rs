@@ -92,7 +92,9 @@ fn what_the_cluster_leaves_bounds_falls_and_forecast_rises_and_no_need() {
         |replicas, fall, rise| Observation { room: Some(crate::plan::Room { fall, rise }), ..seen(replicas, false) };
     let settled = || {
         let mut memory = PlanMemory::default();
-        (0..20).for_each(|m| drop(decide(at(m), BOUNDS, &evidence(20, 20), &seen(20, false), &mut memory)));
+        for m in 0..20 {
+            decide(at(m), BOUNDS, &evidence(20, 20), &seen(20, false), &mut memory);
+        }
         memory
     };
     let plan =
