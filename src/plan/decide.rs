@@ -194,8 +194,10 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     let need = reactive.max(evidence.surge).max(ahead);
     let (lower, hold) = lower(now, evidence, seen, base, memory);
     let wanted = need.unwrap_or(0).max(lower);
-    // growth that load, a schedule or an operator already justifies is not limited
-    let confirmed = reactive.max(evidence.surge).max(parts.schedule).max(parts.hold).unwrap_or(0);
+    // growth that load, a schedule or an operator already justifies is not limited; what a surge led to is old once nothing is
+    // measured any more, and is not caught up with at once where it could not be had then
+    let surge = evidence.surge.filter(|_| evidence.standing == Standing::Fresh);
+    let confirmed = reactive.max(surge).max(parts.schedule).max(parts.hold).unwrap_or(0);
     let most = memory.pace.most(now).min(together(seen, base).1).max(confirmed).max(lower);
     let (mut replicas, mut reason) = match () {
         () if wanted > most => (most, Reason::RiseLimited),

@@ -55,6 +55,21 @@ fn after_the_kill_switch_growth_counts_from_what_runs() {
 }
 
 #[test]
+fn a_surge_that_a_quota_kept_back_is_not_caught_up_with_on_old_load() {
+    let mut memory = PlanMemory::default();
+    let surge = Evidence { surge: Some(40), ..evidence(5, 5) };
+    let blocked = Observation { blocked: Some("quota".into()), floor: Some(5), ..seen(5, true) };
+    for minute in 0..12 {
+        assert_eq!(decide(at(minute), BOUNDS, &surge, &blocked, &mut memory).replicas, 5);
+    }
+    let free = Observation { blocked: None, ..blocked };
+    let old = Evidence { surge: Some(40), ..stale() };
+    let plan = decide(at(12), BOUNDS, &old, &free, &mut memory.clone());
+    assert_eq!((plan.replicas, plan.reason), (20, Reason::RiseLimited), "four times the five there are");
+    assert_eq!(decide(at(12), BOUNDS, &surge, &free, &mut memory).replicas, 40, "load that is there is served at once");
+}
+
+#[test]
 fn half_of_yesterday_stands_however_long_the_load_is_unknown() {
     let mut memory = PlanMemory::default();
     let mut current = Observation { floor: Some(30), ..seen(30, true) };
