@@ -187,9 +187,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
         memory.inherited = seen.floor.map(|_| now);
     }
     memory.pace.stands(now, own);
-    // replicas that are asked for and cannot be created are not there to be held
-    let there = if seen.blocked.is_some() { seen.ready } else { seen.replicas };
-    follow(now, evidence.standing, base.max(there), memory);
+    follow(now, evidence.standing, base.max(seen.replicas), memory);
     let held = memory.stabilized(now, parts.reactive);
     let reactive = if seen.autoscaled { parts.reactive } else { held };
     let ahead = parts.forecast.max(parts.schedule).max(parts.hold);
@@ -211,7 +209,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     if seen.blocked.is_some() && replicas > stands {
         (replicas, reason) = (stands, Reason::Blocked);
         // nor is it caught up with at once, unseen load or not, when there is room again
-        memory.stale = memory.stale.map(|(since, held)| (since, held.min(stands.max(there))));
+        memory.stale = memory.stale.map(|(since, held)| (since, held.min(stands.max(seen.replicas))));
     }
     // what people ask for is not questioned
     let asked = stands.max(parts.schedule.max(parts.hold).unwrap_or(0));

@@ -70,17 +70,6 @@ fn a_surge_that_a_quota_kept_back_is_not_caught_up_with_on_old_load() {
 }
 
 #[test]
-fn replicas_that_a_quota_refused_are_not_held_when_the_load_gets_lost() {
-    let mut memory = PlanMemory::default();
-    decide(at(0), BOUNDS, &evidence(8, 5), &seen(8, true), &mut memory);
-    // somebody asked for 40, and 12 could be created
-    let blocked = Observation { blocked: Some("quota".into()), ready: 12, ..seen(40, true) };
-    decide(at(1), BOUNDS, &stale(), &blocked, &mut memory);
-    let plan = decide(at(2), BOUNDS, &stale(), &seen(12, true), &mut memory);
-    assert_eq!((plan.replicas, plan.reason), (12, Reason::HoldStale));
-}
-
-#[test]
 fn half_of_yesterday_stands_however_long_the_load_is_unknown() {
     let mut memory = PlanMemory::default();
     let mut current = Observation { floor: Some(30), ..seen(30, true) };
