@@ -75,6 +75,7 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         verbs: &["get", "list", "watch"],
         why: "what they will not admit of a ramp is said hours ahead",
     },
+    Access { group: "", resource: "podtemplates", verbs: &["get"], why: "what the pods of a queue look like" },
     Access {
         group: "scheduling.k8s.io",
         resource: "priorityclasses",

@@ -277,6 +277,19 @@ pub(super) const KEYS: &[Key] = &[
         "\"topology.kubernetes.io/zone\"",
     ),
     key(
+        "pools.NAME.arrivals",
+        Form::Text,
+        "In place of workloads: a query for the gangs (pods, where gang_size is 1) that arrived in a step. The pool is sized from those that are expected.",
+        "'sum(increase(kueue_admitted_workloads_total{cluster_queue=\"gpu\"}[1m]))'",
+    ),
+    key("pools.NAME.source", Form::Text, "Source of `arrivals`. Not given: `workloads.source`.", "\"main\""),
+    key(
+        "pools.NAME.pod_template",
+        Form::Text,
+        "With `arrivals`: the PodTemplate that its pods look like, `namespace/name`.",
+        "\"batch/gpu-worker\"",
+    ),
+    key(
         "pools.NAME.backend",
         Form::Choice(&["auto", "capacity-buffer", "placeholders"]),
         "What slots are made of. `auto`: CapacityBuffers where the cluster has them and something acts on them, else placeholder pods.",
@@ -348,6 +361,12 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.workloads", Form::Count(1, 100_000), "Most workloads that are handled; more are refused.", "1000"),
     key("limits.queries_in_flight", Form::Count(1, 64), "Most requests to one source at the same time.", "4"),
     key("limits.writes_per_second", Form::Count(1, 1000), "Most writes to the cluster in a second.", "5"),
+    key(
+        "store.path",
+        Form::File,
+        "Folder in which history is kept, `workloads.history` long, so that more is known than sources keep. One copy of the program, one folder. Not given: none is kept.",
+        "\"/var/lib/forescale/history\"",
+    ),
     key(
         "decision_log.path",
         Form::File,

@@ -11,7 +11,7 @@ mod template;
 
 pub(crate) use calendar::read as read_calendar;
 pub use document::{reference, schema};
-pub use pools::{BackendChoice, PoolConfig};
+pub use pools::{BackendChoice, PoolConfig, QueueConfig};
 pub(crate) use source::unknown as unknown_source;
 pub use source::{BasicAuth, CloudwatchConfig, PrometheusConfig, SourceConfig, SourceKind};
 pub use template::{Template, pod_names, version_names};
@@ -71,6 +71,8 @@ pub struct Config {
     pub limits: Limits,
     /// How often the load is read between the steps.
     pub reactive_interval: Step,
+    /// The folder in which history is kept. None: it is not.
+    pub store: Option<PathBuf>,
     /// Where decisions are kept.
     pub decision_log: DecisionLog,
 }
@@ -284,10 +286,14 @@ impl Reader<'_> {
             history: self.duration("workloads.history"),
             source: self.default_source(&sources),
         };
+        let mut pools = pools::pools(self.settings, pool_defaults);
+        for queue in pools.values_mut().filter_map(|pool| pool.queue.as_mut()) {
+            self.queue_source(queue, workloads.source.as_deref(), &sources);
+        }
         Config {
             mode: if self.text("mode") == "act" { Mode::Act } else { Mode::Observe },
             workloads,
-            pools: pools::pools(self.settings, pool_defaults),
+            pools,
             queries: self.queries(&sources),
             calendars: calendar::calendars(self.settings),
             sources,
@@ -319,6 +325,7 @@ impl Reader<'_> {
                 queries_in_flight: self.count("limits.queries_in_flight") as usize,
                 writes_per_second: self.count("limits.writes_per_second") as u32,
             },
+            store: self.entry("store.path").map(|_| PathBuf::from(self.text("store.path"))),
             decision_log: DecisionLog {
                 path: self.entry("decision_log.path").map(|_| PathBuf::from(self.text("decision_log.path"))),
                 size_max: self.count("decision_log.size_max"),
@@ -334,6 +341,23 @@ impl Reader<'_> {
             }
             _ if sources.len() == 1 => sources.keys().next().cloned(),
             _ => None,
+        }
+    }
+
+    /// A queue asks the source that it names, or the default one.
+    fn queue_source(
+        &mut self,
+        queue: &mut QueueConfig,
+        default: Option<&str>,
+        sources: &BTreeMap<String, SourceConfig>,
+    ) {
+        match (queue.source.is_empty(), default) {
+            (false, _) => self.known_source(&queue.at, &queue.source, sources),
+            (true, Some(default)) => default.clone_into(&mut queue.source),
+            (true, None) => {
+                let found = format!("{} of them", sources.len());
+                self.settings.note(Problem::new(queue.at.as_str(), "the name of a source", found));
+            }
         }
     }
 

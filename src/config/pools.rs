@@ -19,11 +19,26 @@ pub enum BackendChoice {
     Placeholders,
 }
 
+/// Pods that arrive in gangs and belong to no workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// The query for the gangs that arrived in a step.
+    pub arrivals: String,
+    /// The source that is asked. Empty: none could be found, which is a problem by itself.
+    pub source: String,
+    /// Namespace and name of the PodTemplate that its pods look like.
+    pub template: (String, String),
+    /// Where the query is given.
+    pub at: String,
+}
+
 /// One warm pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolConfig {
     /// Labels that its workloads carry. Empty: it has none but those that name it, or that select its NodePool.
     pub selector: BTreeMap<String, String>,
+    /// A queue of gangs in place of workloads.
+    pub queue: Option<QueueConfig>,
     /// Only workloads of this namespace.
     pub namespace: Option<String>,
     /// The NodePool whose nodes it holds ready.
@@ -164,8 +179,30 @@ fn pool(settings: &mut Settings, defaults: &BTreeMap<String, Value>, name: &str)
     if given.contains_key("gang_topology") && gang_size < 2 {
         problems.push(Problem::new(at("gang_topology"), "a gang_size of 2 or more", gang_size.to_string()));
     }
+    let queue = match (text("arrivals"), text("pod_template")) {
+        (None, None) => None,
+        (Some(arrivals), Some(template)) => {
+            let parts = template.split_once('/').filter(|(n, t)| !n.is_empty() && !t.is_empty() && !t.contains('/'));
+            if parts.is_none() {
+                let expected = "a PodTemplate as namespace/name";
+                problems.push(Problem::new(at("pod_template"), expected, template.as_str()));
+            }
+            if !selector.is_empty() {
+                problems.push(Problem::new(at("selector"), "a selector or arrivals", "both").help("make it two pools"));
+            }
+            let template = parts.map(|(n, t)| (n.to_owned(), t.to_owned())).unwrap_or_default();
+            Some(QueueConfig { arrivals, source: text("source").unwrap_or_default(), template, at: at("source") })
+        }
+        (one, _) => {
+            let (there, missing) =
+                if one.is_some() { ("arrivals", "pod_template") } else { ("pod_template", "arrivals") };
+            problems.push(Problem::new(at(there), format!("{missing} besides it"), "neither workloads nor a queue"));
+            None
+        }
+    };
     let pool = PoolConfig {
         selector,
+        queue,
         namespace: text("namespace"),
         node_pool: text("node_pool"),
         lead_time: match value("lead_time") {

@@ -149,6 +149,23 @@ fn pools_and_all_that_is_wrong_with_them_at_once() {
     assert_eq!(pool.backend, BackendChoice::Placeholders);
     assert!(Config::assemble(None, [], &[]).unwrap().pools.is_empty());
 
+    let source = "[sources.main]\nkind = \"prometheus\"\nurl = \"http://p:9090\"\n";
+    let queue = "[pools.gpu]\narrivals = \"sum(x)\"\npod_template = \"batch/worker\"\ngang_size = 8\n";
+    let config = Config::assemble(Some(("f.toml", &format!("{source}{queue}"))), [], &[]).unwrap();
+    let of = config.pools["gpu"].queue.as_ref().unwrap();
+    assert_eq!((of.source.as_str(), &of.template), ("main", &("batch".to_owned(), "worker".to_owned())));
+    let places = |text: &str| {
+        let problems = Config::assemble(Some(("f.toml", text)), [], &[]).unwrap_err();
+        problems.into_iter().map(|p| p.at).collect::<Vec<_>>()
+    };
+    assert_eq!(places(queue), ["f.toml:1: pools.gpu.source"], "there is no source at all");
+    assert_eq!(places("[pools.gpu]\narrivals = \"sum(x)\"\n"), ["f.toml:2: pools.gpu.arrivals"]);
+    let odd = format!("{source}{queue}selector = \"a=b\"\nsource = \"other\"\n").replace("batch/", "");
+    let odd = places(&odd);
+    for key in ["pod_template", "selector", "source"] {
+        assert!(odd.iter().any(|at| at.ends_with(&format!("pools.gpu.{key}"))), "{key} in {odd:?}");
+    }
+
     let bad = "[pools.Web]\nselector = \"team\"\nwaiting_cost = 9\nlost_zone_reserve = true\ngang_topology = \"rack\"\n\
                max_slots = 0\n";
     let problems = Config::assemble(Some(("f.toml", bad)), [], &[]).unwrap_err();

@@ -3,7 +3,7 @@
 use super::tended::Tended;
 use crate::config::Config;
 use crate::demand::Serving;
-use crate::forecast::{DayAhead, SLOT, day_ahead};
+use crate::forecast::{SLOT, day_ahead};
 use crate::plan::guard::{Expected, Ramp, SETTLE, Span, ramps};
 use crate::plan::nodes::Placement;
 use crate::policy::{Policy, Workload, schedule};
@@ -75,12 +75,14 @@ impl Tops {
     }
 }
 
-/// The day ahead of each metric, kept until it is old.
+/// The day ahead, kept until it is old.
 #[derive(Debug, Default)]
 pub struct Days {
     made: Option<Time>,
+    /// Of each metric.
     tops: Vec<Tops>,
-    metrics: Vec<(Option<DayAhead>, Option<Serving>)>,
+    /// What each metric asks for in each slot of the day ahead, which begins at that time.
+    slots: Vec<(Time, Replicas)>,
 }
 
 impl Days {
@@ -91,7 +93,7 @@ impl Days {
             history.iter().for_each(|(at, sample)| tops.take(at, sample));
             tops
         });
-        Days { made: None, tops: tops.collect(), metrics: Vec::new() }
+        Days { made: None, tops: tops.collect(), slots: Vec::new() }
     }
 
     /// Takes new samples of a metric, `step` apart.
@@ -103,35 +105,31 @@ impl Days {
     }
 
     fn renew(&mut self, now: Time, policy: &Policy) {
-        if self.made.is_some_and(|at| now.since(at) < RENEW) && self.metrics.len() == self.tops.len() {
+        if self.made.is_some_and(|at| now.since(at) < RENEW) {
             return;
         }
         self.made = Some(now);
-        let calendar = Calendar::new(&policy.time_zone, QUARTER);
-        let metrics = self.tops.iter().zip(&policy.metrics);
-        let metrics = metrics
-            .map(|(t, of)| (day_ahead(&t.series, &calendar), Serving::new(of.capacity_per_replica, policy.slots)));
-        self.metrics = metrics.collect();
+        let servings = policy.metrics.iter().map(|metric| Serving::new(metric.capacity_per_replica, policy.slots));
+        self.look(&Calendar::new(&policy.time_zone, QUARTER), servings);
+    }
+
+    fn look(&mut self, calendar: &Calendar, servings: impl Iterator<Item = Option<Serving>>) {
+        let asked = self.tops.iter().zip(servings).filter_map(|(tops, serving)| {
+            // a capacity that is still to be learned says nothing
+            let (serving, day) = (serving?, day_ahead(&tops.series, calendar)?);
+            Some(day.slots.into_iter().map(move |slot| (slot.from, serving.replicas(slot.at(LEVEL)))))
+        });
+        self.slots = asked.flatten().collect();
     }
 
     /// Replicas at the top of the day ahead. None: no day is forecast.
     pub fn peak(&self) -> Option<Replicas> {
-        let slots = |(day, serving): &(Option<DayAhead>, Option<Serving>)| {
-            let serving = serving.as_ref()?;
-            let tops = day.iter().flat_map(|day| &day.slots).map(|slot| serving.replicas(slot.at(LEVEL)));
-            tops.max()
-        };
-        self.metrics.iter().filter_map(slots).max()
+        self.slots.iter().map(|(_, replicas)| *replicas).max()
     }
 
     /// Replicas that the forecast asks for in the slot that begins at `from`. None: it says nothing of it.
     fn replicas(&self, from: Time) -> Option<Replicas> {
-        let of = |(day, serving): &(Option<DayAhead>, Option<Serving>)| {
-            let slot = day.as_ref()?.slots.iter().find(|s| s.from == from)?;
-            // a capacity that is still to be learned says nothing
-            Some(serving.as_ref()?.replicas(slot.at(LEVEL)))
-        };
-        self.metrics.iter().filter_map(of).max()
+        self.slots.iter().filter(|(begin, _)| *begin == from).map(|(_, replicas)| *replicas).max()
     }
 }
 
@@ -200,8 +198,7 @@ mod tests {
         let night: Vec<Sample> = (0..5 * 60).map(|m| Sample::Valid(load(m))).collect();
         days.take(0, from, Step::MINUTE, &night);
         let now = from + Duration::from_secs(5 * 3600);
-        let metrics = [(day_ahead(&days.tops[0].series, &Calendar::new("UTC", QUARTER)), Serving::new(10.0, None))];
-        let days = Days { metrics: metrics.to_vec(), ..days };
+        days.look(&Calendar::new("UTC", QUARTER), [Serving::new(10.0, None)].into_iter());
         let at = |i: i64| Time::from_secs(now.secs() + 900 * i);
         assert!(days.peak().is_some_and(|peak| (38..60).contains(&peak)), "{:?}", days.peak());
         let expected: Vec<Expected> =

@@ -1,5 +1,6 @@
 //! Learning from history, off the tick: fetched in batches, newest first, fitted on threads of its own.
 
+use super::archive::Archive;
 use super::polling::{Sources, last_step, query, settled, steps};
 use crate::clock::Clock;
 use crate::history::backfill::{Track, fill};
@@ -16,6 +17,9 @@ use tokio::sync::mpsc;
 const BATCH: usize = 8;
 /// Requests for one history at most; with more it is learned from what is there.
 const ROUNDS: usize = 400;
+
+/// A source that failed is asked once more for so many steps; what is older stays missing.
+const CATCH_UP_STEPS: usize = 240;
 
 /// What is to be learned.
 #[derive(Debug, Clone)]
@@ -53,6 +57,7 @@ pub struct Learned {
 /// Works through tasks until there can be no more.
 pub async fn school(
     sources: Arc<Sources>,
+    archive: Option<Arc<Archive>>,
     clock: Arc<dyn Clock>,
     step: Step,
     span: Duration,
@@ -62,7 +67,7 @@ pub async fn school(
     let mut batch = Vec::with_capacity(BATCH);
     while tasks.recv_many(&mut batch, BATCH).await > 0 {
         let batch = std::mem::take(&mut batch);
-        if learn(&sources, clock.as_ref(), step, span, batch, &results).await.is_err() {
+        if learn((&sources, archive.as_ref()), clock.as_ref(), step, span, batch, &results).await.is_err() {
             return;
         }
     }
@@ -80,7 +85,7 @@ struct Pupil {
 
 /// Err: nobody wants results any more.
 async fn learn(
-    sources: &Sources,
+    (sources, archive): (&Sources, Option<&Arc<Archive>>),
     clock: &dyn Clock,
     step: Step,
     span: Duration,
@@ -105,6 +110,15 @@ async fn learn(
         let mine: Vec<&mut Pupil> = pupils.iter_mut().filter(|p| p.source == *name && p.error.is_none()).collect();
         fetch(source.as_ref(), mine, to, step).await;
     }
+    if let Some(archive) = archive {
+        let archive = archive.clone();
+        let recalled = tokio::task::spawn_blocking(move || {
+            recall(&archive, &mut pupils, step, now);
+            pupils
+        });
+        // nothing in it panics but what the store has caught
+        pupils = recalled.await.unwrap_or_default();
+    }
     let mut pupils = pupils.into_iter().peekable();
     for (number, task) in tasks.into_iter().enumerate() {
         let mut tracks = Vec::new();
@@ -122,6 +136,24 @@ async fn learn(
         results.send(Learned { workload, edition, lessons }).await?;
     }
     Ok(())
+}
+
+/// What the source does not know any more, and what it does, for the next time.
+fn recall(archive: &Archive, pupils: &mut [Pupil], step: Step, now: Time) {
+    for pupil in pupils.iter_mut().filter(|p| !p.track.query().text.is_empty()) {
+        let query = pupil.track.query().text.clone();
+        if let Some(first) = pupil.track.points().first().map(|p| last_step(p.0, step)) {
+            let told = steps(pupil.track.points(), first, pupil.until, step);
+            archive.keep(&pupil.source, &query, first, step, &told);
+        }
+        pupil.track.recall(archive.recall(&pupil.source, &query, step, now, pupil.track.points()));
+        // a source that fails now may still tell of the time since then
+        let newest = pupil.track.points().last().map(|p| p.0);
+        if let Some(newest) = newest.filter(|at| pupil.error.is_some() && now.since(*at) <= step.times(CATCH_UP_STEPS))
+        {
+            pupil.until = last_step(newest, step);
+        }
+    }
 }
 
 async fn fetch(source: &dyn HistorySource, pupils: Vec<&mut Pupil>, to: Time, step: Step) {

@@ -5,6 +5,7 @@
 
 mod acting;
 mod ahead;
+mod archive;
 mod board;
 mod decision_log;
 mod events;
@@ -37,10 +38,12 @@ pub use telling::name as reason_name;
 use crate::actuate::Executor;
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
+use crate::history::store::Store;
 use crate::observe::{Cluster, Karpenter, Pods, watch, watch_karpenter, watch_pods, watch_stops};
 use crate::rng;
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -65,6 +68,20 @@ pub struct Ends {
 /// Waits for the word to stop; it is given too when whoever could give it is gone.
 async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The history on disk. None: it cannot be had; the program runs without.
+fn open(folder: &Path, span: Duration) -> Option<Arc<archive::Archive>> {
+    match Store::open(folder) {
+        Ok((store, aside)) => {
+            aside.inspect(|said| tracing::warn!("{said}"));
+            Some(Arc::new(archive::Archive::new(store, span)))
+        }
+        Err(problem) => {
+            tracing::warn!("no history is kept on disk: {problem}");
+            None
+        }
+    }
 }
 
 /// Runs until `stop` resolves, then ends in order: no further write, floors stay (they expire by themselves), the
@@ -111,11 +128,14 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         told: BTreeMap::new(),
     };
     let guarding = tokio::spawn(guarding.run(stopped.clone()));
+    let archive = config.store.as_deref().and_then(|folder| open(folder, config.workloads.history));
+    let archiving = archive.clone().map(|archive| tokio::spawn(archive::write_hourly(archive, clock.clone())));
     let (lessons, tasks) = mpsc::channel(LESSONS);
     let (results, learned) = mpsc::channel(64);
     let sources = Arc::new(sources);
     let workloads = &config.workloads;
-    let school = learning::school(sources.clone(), clock.clone(), workloads.step, workloads.history, tasks, results);
+    let (step, span) = (workloads.step, workloads.history);
+    let school = learning::school(sources.clone(), archive.clone(), clock.clone(), step, span, tasks, results);
     let school = tokio::spawn(school);
     let (read_now, to_read) = watch::channel(reader::ToRead::default());
     let (readings, read) = mpsc::channel(64);
@@ -133,9 +153,10 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     if config.sources.is_empty() {
         tracing::warn!("no source of load is configured, so only schedules and holds act: add [sources.<name>]");
     }
-    let (pools, hands) =
-        pools::Pools::new(&config, client.clone(), nodes, cluster.clone(), right.clone(), clock.clone());
+    let ends = (client.clone(), sources.clone(), nodes, cluster.clone());
+    let (pools, hands, ears) = pools::Pools::new(&config, ends, right.clone(), clock.clone());
     let pooling = tokio::spawn(pools::keep(hands, stopped.clone()));
+    let listening = tokio::spawn(pools::listen(ears));
     let ticker = ticker::Ticker {
         pools,
         events: Events::start(client, identity.clone()),
@@ -145,6 +166,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         pods,
         sources,
         board,
+        archive: archive.clone(),
         log,
         actor,
         right,
@@ -161,6 +183,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };
+    let last = (archive.clone(), ticker.clock.clone());
     let mut ticking = tokio::spawn(ticker.run(learned, acted, read, stopped));
     tokio::select! {
         () = stop => {}
@@ -175,12 +198,17 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         let _ = ticking.await;
         let _ = pooling.await;
         let _ = election.await;
+        if let (Some(archive), clock) = last {
+            let _ = tokio::task::spawn_blocking(move || archive.write(clock.now())).await;
+        }
     };
     if tokio::time::timeout(END, end).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
     school.abort();
     reading.abort();
+    listening.abort();
+    archiving.inspect(|task| task.abort());
     server.abort();
     guarding.abort();
     drop((watches, pod_watches, stops, node_watches));

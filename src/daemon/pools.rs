@@ -1,13 +1,16 @@
 //! Warm pools: once a step the workloads' plans become sizes; a task of its own brings them about.
 
 mod keep;
+mod queues;
 mod sizing;
 
 pub(super) use keep::{Hands, keep};
+pub(super) use queues::{Ears, listen};
 
 use super::ahead::RampsAhead;
 use super::events::{Events, Kind};
 use super::lease::Right;
+use super::polling::Sources;
 use super::statez::PoolState;
 use super::telling::{Told, regarding};
 use super::tended::Tended;
@@ -23,7 +26,8 @@ use crate::policy::{Workload, schedule};
 use crate::series::Series;
 use crate::units::{MAX_REPLICAS, QuantileLevel, Time, replicas_for};
 use keep::Before;
-use sizing::{Around, Pool, learned_lead};
+use queues::SeenQueues;
+use sizing::{Around, Pool, Queued, learned_lead};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,6 +66,7 @@ pub(super) struct Pools {
     before: Arc<Mutex<Option<Before>>>,
     inherited: bool,
     nudges: Arc<Mutex<u64>>,
+    queues: SeenQueues,
     nodes: Arc<Karpenter>,
     cluster: Arc<Cluster>,
     said: BTreeMap<String, Vec<String>>,
@@ -71,12 +76,10 @@ impl Pools {
     /// The pools of a checked config, and what their task needs.
     pub fn new(
         config: &Config,
-        client: kube::Client,
-        nodes: Arc<Karpenter>,
-        cluster: Arc<Cluster>,
+        (client, sources, nodes, cluster): (kube::Client, Arc<Sources>, Arc<Karpenter>, Arc<Cluster>),
         right: Right,
         clock: Arc<dyn Clock>,
-    ) -> (Pools, Hands) {
+    ) -> (Pools, Hands, Ears) {
         let (wanted, received) = watch::channel(None);
         let (kept, nudges, before) = (Arc::default(), Arc::default(), Arc::default());
         let pools = config.pools.iter().filter_map(|(name, of)| {
@@ -90,7 +93,9 @@ impl Pools {
             };
             let state = PoolState { name: name.clone(), ..PoolState::default() };
             let (shared, before, ramps) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-            Some((name.clone(), Pool { config: of.clone(), task, shared, before, ramps, state, empty_since: None }))
+            let queued = of.queue.is_some().then(|| Queued::new(&task));
+            let config = of.clone();
+            Some((name.clone(), Pool { config, task, shared, queued, before, ramps, state, empty_since: None }))
         });
         let pools = Pools {
             pools: pools.collect(),
@@ -100,12 +105,15 @@ impl Pools {
             before: Arc::clone(&before),
             inherited: false,
             nudges: Arc::clone(&nudges),
+            queues: SeenQueues::default(),
             nodes: nodes.clone(),
             cluster: cluster.clone(),
             said: BTreeMap::new(),
         };
         let inherits = config.mode == Mode::Act && !config.pools.is_empty();
-        (pools, Hands { client, nodes, cluster, right, clock, wanted: received, kept, inherits, before, nudges })
+        let seen = pools.queues.clone();
+        let ears = Ears { client: client.clone(), sources, clock: clock.clone(), config: config.clone(), seen };
+        (pools, Hands { client, nodes, cluster, right, clock, wanted: received, kept, inherits, before, nudges }, ears)
     }
 
     /// The pool of a workload, and the others that claim it too.
@@ -160,6 +168,8 @@ impl Pools {
                 }
             }
         }
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let heard = self.pools.iter().all(|(name, pool)| pool.queued.is_none() || queues.contains_key(name));
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let claims = self.nodes.claims();
         let settled = claims.iter().all(|c| c.initialized.is_some());
@@ -170,8 +180,14 @@ impl Pools {
             pool.follow(learned);
             let around =
                 Around { room: kept.get(name).and_then(|k| k.room), claims: &claims, namespace: &self.namespace };
-            let sets = pool.size(now, name, &shapes, tended, config, &around);
             let mut own = problems.remove(name).unwrap_or_default();
+            let sets = match queues.get(name) {
+                Some(seen) => {
+                    own.extend(seen.problems.iter().cloned());
+                    pool.size_queue(now, name, seen, config.workloads.step, &around)
+                }
+                None => pool.size(now, name, &shapes, tended, config, &around),
+            };
             own.extend(pool.fits(&self.nodes));
             if let Some(kept) = kept.get(name) {
                 own.extend(kept.problems.iter().cloned());
@@ -190,7 +206,7 @@ impl Pools {
                 nodes_settled: settled,
             });
         }
-        self.wanted.send_replace((config.mode == Mode::Act && self.inherited).then_some(standings));
+        self.wanted.send_replace((config.mode == Mode::Act && self.inherited && heard).then_some(standings));
     }
 
     /// Says what is new about pools, on the first of their workloads.
@@ -205,6 +221,13 @@ impl Pools {
                 for problem in pool.state.problems.iter().filter(|p| !said.contains(p)) {
                     events.say(&regarding(about), Kind::WarmPool, format!("warm pool {name}: {problem}"), now);
                 }
+                *said = pool.state.problems.clone();
+            } else if pool.queued.is_some() {
+                pool.state
+                    .problems
+                    .iter()
+                    .filter(|p| !said.contains(p))
+                    .for_each(|p| tracing::warn!("warm pool {name}: {p}"));
                 *said = pool.state.problems.clone();
             }
         }

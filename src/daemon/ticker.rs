@@ -2,6 +2,7 @@
 
 use super::acting::{Acted, Actor, Intent};
 use super::ahead::{RampsAhead, ramps_ahead};
+use super::archive::Archive;
 use super::board::Board;
 use super::events::{Events, Kind, Regarding, Subject};
 use super::learning::{Learned, Task};
@@ -47,6 +48,8 @@ pub(super) struct Ticker {
     pub sources: Arc<Sources>,
     pub board: Arc<Board>,
     pub events: Events,
+    /// History on disk. None: there is none.
+    pub archive: Option<Arc<Archive>>,
     pub log: Option<DecisionLog>,
     pub actor: Actor,
     pub right: Right,
@@ -297,6 +300,9 @@ impl Ticker {
         for fed in answers {
             touched.insert(fed.workload.clone());
             if let Some((tended, _)) = self.tended.get_mut(&fed.workload) {
+                if let Some((archive, (source, query))) = self.archive.as_ref().zip(tended.origin(fed.metric)) {
+                    archive.keep(&source, &query, fed.from, self.config.workloads.step, &fed.samples);
+                }
                 tended.feed(fed, self.config.workloads.step);
             }
         }

@@ -75,6 +75,7 @@ impl CapacityWatch {
         self.loads.extend(samples.into_iter().enumerate().map(|(i, s)| (from + step.times(i), s.measured())));
         let excess = self.loads.len().saturating_sub(BACK + 1);
         self.loads.drain(..excess);
+        self.loads.shrink_to(2 * BACK);
     }
 
     /// What to ask the source: the number of pods, and number and cores of each version's. Pods of two versions of a

@@ -14,6 +14,7 @@ use super::residual::{Residuals, Scale, Slow, When};
 use super::score::Score;
 use super::track::Tracker;
 use super::{LEVELS, Task};
+use crate::units::Brief;
 
 const Q: usize = LEVELS.len();
 
@@ -25,7 +26,7 @@ struct Said {
     origin: usize,
     when: When,
     points: Points,
-    scales: [f32; K],
+    scales: [Brief; K],
     features: [Half; FEATURES],
     base: f32,
     mixed: [f32; Q],
@@ -56,7 +57,7 @@ impl Said {
         let [least, most, top] = self.bounds;
         let mut loads = [(0.0, [0.0; Q]); K];
         for (k, member) in MEMBERS.iter().enumerate() {
-            let (point, scale, spread) = (self.points[member.expert as usize], self.scales[k], spreads(k));
+            let (point, scale, spread) = (self.points[member.expert as usize], self.scales[k].get(), spreads(k));
             let additive = member.spread == Spread::Additive;
             for l in 0..Q {
                 fan[l * K + k] = if additive { point } else { (point + scale * spread[l]).clamp(least, most) };
@@ -150,7 +151,7 @@ impl Window {
             origin: NEVER,
             when: When { day: 0.0, hour: 0.0 },
             points: [f32::NAN; EXPERTS],
-            scales: [1.0; K],
+            scales: [Brief::default(); K],
             features: [Half::default(); FEATURES],
             base: 0.0,
             mixed: [0.0; Q],
@@ -246,13 +247,14 @@ impl Window {
         said.own = own.map(|own| own.map(|load| Half::new((f64::from(load).min(3.0 * past.peak()) / unit) as f32)));
         for (k, member) in MEMBERS.iter().enumerate() {
             let e = member.expert as usize;
-            said.scales[k] = match member.spread {
+            let scale = match member.spread {
                 Spread::Local => self.scales[e].plain(ahead.when),
                 Spread::Phased => self.scales[e].plain(ahead.when) * self.scales[e].phase(ahead.when),
                 Spread::Flat => self.flat[e][0].size(),
                 Spread::Additive => self.flat[e][1].size(),
                 Spread::Own => 1.0,
             };
+            said.scales[k] = Brief::new(scale);
             if (origin + k).is_multiple_of(TURNS) {
                 self.residuals[k].refresh();
                 self.spreads.rows[row][k / TURNS] = self.residuals[k].quantiles().map(Half::new);
@@ -321,7 +323,7 @@ impl Window {
                     Spread::Additive => (measured - loads[e]) as f32,
                     _ => top - said.points[e],
                 };
-                self.residuals[k].add(off / said.scales[k]);
+                self.residuals[k].add(off / said.scales[k].get());
             }
         }
         let load = (measured / f64::from(said.unit)) as f32;

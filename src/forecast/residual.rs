@@ -6,12 +6,15 @@
 #![allow(clippy::indexing_slicing, reason = "bins and slots are clamped to their fixed lengths")]
 
 use super::LEVELS;
+use super::flat::Half;
 use std::sync::LazyLock;
 
 const Q: usize = LEVELS.len();
-const BINS: usize = 128;
-/// Histograms reach from -sinh(5) to sinh(5), about 74 scale units each way, in equal steps of asinh.
-const REACH: f32 = 5.0;
+/// Histograms go in equal steps of asinh, so many a unit, from 3.7 scale units below zero to 74 above. The least of
+/// [`LEVELS`] is the median, which is never as low as that: what lies lower is only counted.
+const FINE: f32 = 12.8;
+const BELOW: usize = 26;
+const BINS: usize = BELOW + 64;
 /// Weight of the prior: a Laplace distribution of mean size 1.
 const PRIOR: f32 = 20.0;
 
@@ -33,7 +36,8 @@ impl Residuals {
         for (i, bin) in bins.iter_mut().enumerate() {
             let x = edge(i as f32 + 0.5);
             let width = edge(i as f32 + 1.0) - edge(i as f32);
-            *bin = PRIOR * 0.5 * (-x.abs()).exp() * width;
+            let lower = if i == 0 { EDGES[0].exp() } else { 0.0 };
+            *bin = PRIOR * 0.5 * ((-x.abs()).exp() * width + lower);
             total += *bin;
         }
         let growth = 2f64.powf(1.0 / half_life.max(1.0)) as f32;
@@ -85,7 +89,7 @@ impl Residuals {
 static EDGES: LazyLock<[f32; BINS + 1]> = LazyLock::new(|| std::array::from_fn(|i| edge(i as f32)));
 
 fn edge(position: f32) -> f32 {
-    (position / BINS as f32 * 2.0 * REACH - REACH).sinh()
+    ((position - BELOW as f32) / FINE).sinh()
 }
 
 /// Time-of-day slots of a scale.
@@ -108,7 +112,8 @@ pub struct Scale {
     recent: f32,
     rate: f32,
     count: f32,
-    slots: Vec<f32>,
+    /// Zero: not known.
+    slots: Vec<Half>,
     /// Factors by the minute of the hour. Empty: it doesn't count.
     phases: Vec<f32>,
     slot_rate: f32,
@@ -117,6 +122,8 @@ pub struct Scale {
 
 /// No scale is smaller: 0.1 % of the load.
 const LEAST: f32 = 1e-3;
+/// No part of one is smaller: a [`Half`] that is not zero.
+const TINY: f32 = 1e-4;
 
 impl Scale {
     /// `step_secs` sets the pace of forgetting: 50 minutes for the recent part, days for the others.
@@ -126,7 +133,7 @@ impl Scale {
             recent: 0.0,
             rate: (step / 3000.0).min(0.3),
             count: 0.0,
-            slots: vec![-1.0; SLOTS],
+            slots: vec![Half::default(); SLOTS],
             phases: Vec::new(),
             slot_rate: (0.3 * step / 900.0).min(0.3),
             phase_rate: (0.3 * step / 3600.0 / 4.0 * 2.5).clamp(0.005, 0.2),
@@ -140,8 +147,8 @@ impl Scale {
 
     /// The scale for a target at `when`, without the minute of the hour.
     pub fn plain(&self, when: When) -> f32 {
-        let slot = self.slots[index(when.day, SLOTS)];
-        let daily = if slot < 0.0 { self.recent } else { slot };
+        let slot = self.slots[index(when.day, SLOTS)].get();
+        let daily = if slot > 0.0 { slot } else { self.recent };
         (0.5 * (self.recent + daily)).max(LEAST)
     }
 
@@ -160,11 +167,9 @@ impl Scale {
         self.recent += self.rate.max(1.0 / self.count) * (size - self.recent);
         let at = index(when.day, SLOTS);
         for (at, share) in [(at, 1.0), ((at + 1) % SLOTS, 0.5), ((at + SLOTS - 1) % SLOTS, 0.5)] {
-            let slot = &mut self.slots[at];
-            if *slot < 0.0 {
-                *slot = size;
-            }
-            *slot += self.slot_rate * share * (size - *slot);
+            let known = self.slots[at].get();
+            let slot = if known > 0.0 { known + self.slot_rate * share * (size - known) } else { size };
+            self.slots[at] = Half::new(slot.max(TINY));
         }
         if self.count > 200.0
             && let Some(phase) = self.phases.get_mut(index(when.hour, PHASES))
@@ -241,7 +246,7 @@ mod tests {
         scale.add(2.0, when); // first: recent 2, slot 2
         assert_eq!(scale.plain(when), 2.0);
         scale.add(4.0, when); // recent 2 + (4 - 2) / 2 = 3, slot 2 + 0.02 (4 - 2) = 2.04
-        assert!((scale.plain(when) - 2.52).abs() < 1e-6, "{}", scale.plain(when));
+        assert!((scale.plain(when) - 2.52).abs() < 2.04 / 2048.0, "{}: kept in 11 bits", scale.plain(when));
         // another time of day knows the recent part only
         assert_eq!(scale.plain(When { day: 0.0, hour: 0.0 }), 3.0);
     }

@@ -48,6 +48,12 @@ impl Track {
         &self.points
     }
 
+    /// Takes points of instants that no source has told of.
+    pub fn recall(&mut self, points: Points) {
+        self.points.extend(points);
+        self.points.sort_by_key(|p| p.0);
+    }
+
     /// Whether the whole span up to `now` has been answered.
     pub fn is_complete(&self, now: Time) -> bool {
         self.wants(now).is_none()

@@ -19,3 +19,5 @@ pub mod backfill;
 pub mod prometheus;
 #[cfg(feature = "daemon")]
 mod source;
+#[cfg(feature = "daemon")]
+pub mod store;

@@ -198,7 +198,9 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     // measured any more, and is not caught up with at once where it could not be had then
     let surge = evidence.surge.filter(|_| evidence.standing == Standing::Fresh);
     let confirmed = reactive.max(surge).max(parts.schedule).max(parts.hold).unwrap_or(0);
-    let most = memory.pace.most(now).min(together(seen, base).1).max(confirmed).max(lower);
+    // what is held is kept where it stands; what it once was comes back no faster than anything else
+    let stays = lower.min(base.max(seen.replicas));
+    let most = memory.pace.most(now).min(together(seen, base).1).max(confirmed).max(stays);
     let (mut replicas, mut reason) = match () {
         () if wanted > most => (most, Reason::RiseLimited),
         () if lower > need.unwrap_or(0) => (lower, hold),
@@ -208,8 +210,6 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     let stands = base.max(own);
     if seen.blocked.is_some() && replicas > stands {
         (replicas, reason) = (stands, Reason::Blocked);
-        // nor is it caught up with at once, unseen load or not, when there is room again
-        memory.stale = memory.stale.map(|(since, held)| (since, held.min(stands.max(seen.replicas))));
     }
     // what people ask for is not questioned
     let asked = stands.max(parts.schedule.max(parts.hold).unwrap_or(0));
@@ -281,7 +281,8 @@ fn lower(
                 // nothing confirms that less than half of yesterday is enough
                 (usual.min(memory.pace.most(now)).min(most).max(least).max(half), Reason::HoldStale)
             }
-            _ => (held.max(base), Reason::HoldStale),
+            // somebody may have set more by hand since
+            _ => (held.max(base).max(seen.standing()), Reason::HoldStale),
         };
     }
     let settled = memory.fresh_since.is_some_and(|t| now.since(t) >= STABILIZATION);

@@ -5,7 +5,7 @@
 //! one that comes again within a week, is the truth.
 
 use super::Sample;
-use crate::units::Step;
+use crate::units::{Brief, Step};
 use std::time::Duration;
 
 /// Above this multiple of the largest load around this time of day on any day of the week before, load is odd.
@@ -41,7 +41,7 @@ pub struct OddTimes {
     quiet: usize,
     lasting: usize,
     /// The last ordinary load of each step of the day.
-    usual: Vec<f32>,
+    usual: Vec<Brief>,
     /// The largest ordinary load of each half hour of the last week, a ring.
     highs: Vec<f32>,
     /// The largest of the half hour under way, and of the week.
@@ -64,7 +64,7 @@ impl OddTimes {
             least: step.cover(LEAST),
             quiet: step.cover(QUIET),
             lasting: step.cover(LASTING),
-            usual: vec![0.0; day],
+            usual: vec![Brief::default(); day],
             highs: vec![0.0; DAYS * day.div_ceil(bucket)],
             high: None,
             peak: 0.0,
@@ -81,7 +81,7 @@ impl OddTimes {
 
     /// The last ordinary load at the next step's time of day.
     fn usual_now(&self) -> f32 {
-        self.usual.get(self.steps % self.day).copied().unwrap_or(0.0)
+        self.usual.get(self.steps % self.day).map_or(0.0, |usual| usual.get())
     }
 
     /// Takes the sample of the next step.
@@ -91,7 +91,7 @@ impl OddTimes {
         let turn = self.turn(sample, odd);
         if let Some(load) = load.filter(|_| !matches!(turn, Turn::Odd(Sample::Event(_)))) {
             if let Some(usual) = self.usual.get_mut(self.steps % self.day) {
-                *usual = load;
+                *usual = Brief::new(load);
             }
             self.high = Some(self.high.map_or(load, |high| high.max(load)));
         }

@@ -1,8 +1,10 @@
 //! Checked newtypes for everything that has a unit.
 
+mod brief;
 mod quantity;
 mod time;
 
+pub use brief::Brief;
 pub use quantity::{Quantity, QuantityError};
 pub use time::{LeadTime, Step, Time, TimeError, duration, parse_duration};
 

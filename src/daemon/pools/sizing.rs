@@ -3,6 +3,7 @@
 use super::super::statez::PoolState;
 use super::super::telling::Told;
 use super::super::tended::Tended;
+use super::queues::Seen;
 use super::{PAST_STEP, PAST_STEPS_A_DAY};
 use crate::actuate::pool::{self, PAUSE_IMAGE, PodShape, SlotSet};
 use crate::config::{Config, PoolConfig};
@@ -12,10 +13,10 @@ use crate::plan::Standing as Known;
 use crate::plan::guard::{Span, pods_that_lose_their_node};
 use crate::plan::nodes::NodeClaimView;
 use crate::plan::pool::{
-    Bounds, Member, PerZone, PoolSizer, PoolTask, Sizing, expected, expected_of_past, gangs, per_zone,
+    Bounds, Member, PerZone, PoolSizer, PoolTask, Sizing, expected, expected_of_past, gangs, per_zone, queued,
 };
 use crate::policy::Workload;
-use crate::units::Time;
+use crate::units::{Step, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +31,28 @@ pub(super) struct Shared {
     sizing: Option<Sizing>,
 }
 
+/// Pods of a queue of gangs.
+pub(super) struct Queued {
+    sizer: PoolSizer<()>,
+    taught: bool,
+}
+
+impl Queued {
+    pub fn new(task: &PoolTask) -> Queued {
+        Queued { sizer: PoolSizer::new(task.clone()), taught: false }
+    }
+}
+
+/// A queue whose newest step is older than so many says nothing of now.
+const STALE_STEPS: usize = 3;
+
 /// One pool.
 pub(super) struct Pool {
     pub config: PoolConfig,
     pub task: PoolTask,
     pub shared: BTreeMap<String, Shared>,
+    /// Set for a pool of a queue, which has no workloads.
+    pub queued: Option<Queued>,
     /// Slots that stand from before a restart, by placement.
     pub before: BTreeMap<String, u32>,
     /// Ramps ahead of its workloads.
@@ -143,6 +161,35 @@ impl Pool {
         self.state.hit_rate = sizings().filter_map(|s| s.hit_rate).reduce(f64::min);
         self.state.scenarios = sizings().map(|s| s.scenarios).min().unwrap_or(0);
         self.state.shortfall = sizings().map(|s| s.shortfall).sum();
+        sets
+    }
+
+    /// The slots of a queue, from what arrived in it and what is expected to, laid out over zones and gangs.
+    pub fn size_queue(&mut self, now: Time, name: &str, seen: &Seen, step: Step, around: &Around<'_>) -> Vec<SlotSet> {
+        let (Some(of), Some(shape)) = (&mut self.queued, &seen.shape) else { return Vec::new() };
+        let (lead, size) = (self.task.lead, self.config.gang_size);
+        let standing = std::mem::take(&mut self.before).values().sum();
+        of.sizer.inherit(now, self.config.behind(standing));
+        of.sizer.follow(lead, self.task.max_slots);
+        let newest = seen.arrivals.as_ref().and_then(|arrivals| Some((arrivals, arrivals.len().checked_sub(1)?)));
+        if let (Some((arrivals, newest)), false) = (newest, of.taught) {
+            for at in 0..newest {
+                let member = queued(arrivals, at, lead, size).map(|member| ((), member));
+                of.sizer.learn(arrivals.at(at), member.as_slice());
+            }
+            of.taught = true;
+        }
+        let late = step.times(STALE_STEPS);
+        let fresh = newest.filter(|(arrivals, newest)| now.since(arrivals.at(*newest)) <= late);
+        let member = fresh.and_then(|(arrivals, newest)| queued(arrivals, newest, lead, size)).map(|m| ((), m));
+        let quota = around.room.map(|room| self.config.behind(room));
+        let sizing = of.sizer.advance(now, member.as_slice(), Bounds { quota, fresh: member.is_some() });
+        let sets = self.config.lay_out(name, sizing.slots, shape, around.namespace);
+        self.state.slots = sets.iter().map(|s| s.slots).sum();
+        self.state.reason = Some(sizing.reason);
+        self.state.hit_rate = sizing.hit_rate;
+        self.state.scenarios = sizing.scenarios;
+        self.state.shortfall = sizing.shortfall;
         sets
     }
 

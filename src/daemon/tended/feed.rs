@@ -55,6 +55,12 @@ impl Tended {
         policy.metrics.iter().zip(&self.feeds).enumerate().filter_map(of).collect()
     }
 
+    /// Source and query of a metric.
+    pub fn origin(&self, metric: usize) -> Option<(String, String)> {
+        let metric = self.policy.as_ref()?.metrics.get(metric)?;
+        Some((metric.source.clone(), query(metric).ok()?))
+    }
+
     /// What to read between the steps, by source name.
     pub fn to_read(&self) -> Vec<(String, Wanted)> {
         let Some(policy) = self.policy.as_ref().filter(|_| self.feeding()) else { return Vec::new() };

@@ -10,6 +10,7 @@
 //! [`PoolSizer::advance`] alike.
 
 mod growth;
+mod queue;
 mod resize;
 mod scenarios;
 mod sizer;
@@ -17,6 +18,7 @@ mod spread;
 mod tracker;
 
 pub use growth::{expected, expected_of_past};
+pub use queue::queued;
 pub use resize::{HYSTERESIS, RESIZE_EVERY};
 pub use scenarios::STRIDE;
 pub use sizer::PoolSizer;

@@ -1,7 +1,7 @@
 //! What candidates would have cost and left unserved: sums over past steps, in replicas.
 #![allow(clippy::indexing_slicing, reason = "one entry for each candidate")]
 
-use super::brief::Brief;
+use crate::units::Brief;
 
 /// Sums over some steps, one entry per candidate. All in replicas x steps, so that neither the unit of load nor a
 /// change of capacity matters.

@@ -1,7 +1,7 @@
 //! Looks at single steps from now to the lead, where other signals take the largest of a whole window.
-#![allow(clippy::indexing_slicing, reason = "rings are indexed modulo their lengths")]
+#![allow(clippy::indexing_slicing, reason = "a ring is indexed modulo its length, days by their numbers")]
 
-use super::brief::Brief;
+use super::loads::Loads;
 use super::signals::DAYS;
 use crate::units::Step;
 use std::time::Duration;
@@ -13,16 +13,13 @@ const LEVEL: Duration = Duration::from_secs(15 * 60);
 /// A day is believed to be at most this many times, and at least this part of, another.
 const RATIO: f32 = 4.0;
 
-/// Loads of the last days and how far two simple forecasts were off.
+/// What the last days say of the steps to come, and how far two simple forecasts were off.
 #[derive(Debug, Clone)]
 pub(super) struct Exact {
     lead: usize,
     day: usize,
     level: usize,
     rate: f32,
-    /// A ring.
-    loads: Vec<Brief>,
-    steps: usize,
     /// What the season and the load itself said at the last `lead` steps, a ring. Zero: nothing.
     said: Vec<[f32; 2]>,
     errors: [f32; 2],
@@ -38,8 +35,6 @@ impl Exact {
             day,
             level,
             rate: 1.0 / step.cover(ERRORS) as f32,
-            loads: vec![Brief::default(); DAYS * day + level + 1],
-            steps: 0,
             said: vec![[0.0; 2]; lead],
             errors: [0.0; 2],
             ratios: [0.0; DAYS],
@@ -49,51 +44,41 @@ impl Exact {
     /// Bytes of what is kept.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        2 * self.loads.len() + 8 * self.said.len()
+        8 * self.said.len()
     }
 
-    /// The load `ago` steps ago. None where it is not known any more, or not yet.
-    fn back(&self, ago: usize) -> Option<f32> {
-        let length = self.loads.len();
-        (ago < self.steps.min(length)).then(|| self.loads[(self.steps - 1 - ago) % length].get())
+    /// Steps of `loads` that are looked back at.
+    pub(super) fn reach(step: Step) -> usize {
+        DAYS * step.per_day() + step.cover(LEVEL) + 1
     }
 
-    /// Mean load of the `level` steps that ended `ago` steps ago.
-    fn mean(&self, ago: usize) -> Option<f32> {
-        let sum = (ago..ago + self.level).try_fold(0.0, |sum, k| Some(sum + self.back(k)?))?;
-        Some(sum / self.level as f32)
-    }
-
-    /// Takes the load of the next step, and what the season says of the step one lead later (zero: nothing). Returns
-    /// the mean errors of the season and of the load itself as forecasts one lead ahead.
-    pub(super) fn advance(&mut self, load: f32, season: f32) -> [f32; 2] {
-        let length = self.loads.len();
-        self.loads[self.steps % length] = Brief::new(load);
-        self.steps += 1;
-        let slot = self.steps % self.said.len();
-        let rate = self.rate.max(1.0 / self.steps as f32);
+    /// Takes the next step: its load, the loads up to it, and what the season says of the step one lead later (zero:
+    /// nothing). Returns the mean errors of the season and of the load itself as forecasts one lead ahead.
+    pub(super) fn advance(&mut self, load: f32, loads: &Loads, season: f32) -> [f32; 2] {
+        let slot = loads.steps() % self.said.len();
+        let rate = self.rate.max(1.0 / loads.steps() as f32);
         for (error, said) in self.errors.iter_mut().zip(self.said[slot]) {
             if said > 0.0 {
                 *error += rate * ((load - said).abs() - *error);
             }
         }
         self.said[slot] = [season, load];
-        self.ratios = self.ratios();
+        self.ratios = self.ratios(loads);
         self.errors
     }
 
     /// The largest, over the steps up to the lead, of the mean of the same steps of the last days, each day brought to
     /// the level of now. By the number of days; zero where no day is known.
-    fn ratios(&self) -> [f32; DAYS] {
+    fn ratios(&self, loads: &Loads) -> [f32; DAYS] {
         let mut ratios = [0.0; DAYS];
-        let Some(level) = self.mean(0) else { return ratios };
+        let Some(level) = loads.mean(0, self.level) else { return ratios };
         let mut sums = vec![0.0f32; self.lead];
         for day in 1..=DAYS {
             let ago = day * self.day;
-            let Some((then, first)) = self.mean(ago).zip(ago.checked_sub(self.lead)) else { break };
+            let Some((then, first)) = loads.mean(ago, self.level).zip(ago.checked_sub(self.lead)) else { break };
             let ratio = if then > 0.0 { (level / then).clamp(1.0 / RATIO, RATIO) } else { 1.0 };
             for (k, sum) in sums.iter_mut().enumerate() {
-                *sum += ratio * self.back(first + k).unwrap_or(0.0);
+                *sum += ratio * loads.back(first + k).unwrap_or(0.0);
             }
             ratios[day - 1] = sums.iter().copied().fold(0.0, f32::max) / day as f32;
         }
@@ -113,7 +98,8 @@ mod tests {
     #[test]
     fn yesterday_at_half_the_level_is_doubled() {
         // hours of 10-minute steps; yesterday 10, with 30 at the two next steps; today 20
-        let mut exact = Exact::new(Step::from_secs(600).unwrap(), 2);
+        let step = Step::from_secs(600).unwrap();
+        let (mut exact, mut loads) = (Exact::new(step, 2), Loads::new(Exact::reach(step)));
         for i in 0..144 + 20 {
             let load = if i == 20 || i == 21 {
                 30.0
@@ -122,7 +108,8 @@ mod tests {
             } else {
                 20.0
             };
-            exact.advance(load, 0.0);
+            loads.push(load);
+            exact.advance(load, &loads, 0.0);
         }
         assert_eq!(exact.ratio(1), 60.0);
         assert_eq!(exact.ratio(7), 60.0, "one day is known");
@@ -130,8 +117,12 @@ mod tests {
 
     #[test]
     fn errors_are_of_a_lead_ago() {
-        let mut exact = Exact::new(Step::from_secs(600).unwrap(), 2);
-        let errors: Vec<[f32; 2]> = [1.0, 2.0, 4.0].into_iter().map(|load| exact.advance(load, 9.0)).collect();
+        let step = Step::from_secs(600).unwrap();
+        let (mut exact, mut loads) = (Exact::new(step, 2), Loads::new(Exact::reach(step)));
+        let errors = [1.0, 2.0, 4.0].map(|load| {
+            loads.push(load);
+            exact.advance(load, &loads, 9.0)
+        });
         assert_eq!(errors[1], [0.0, 0.0], "nothing was said of the second step");
         // |4 - 9| and |4 - 1|, with a weight of a third
         assert_eq!(errors[2].map(|e| e * 3.0), [5.0, 3.0]);

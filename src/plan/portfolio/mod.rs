@@ -11,9 +11,9 @@
 )]
 
 mod books;
-mod brief;
 mod candidates;
 mod exact;
+mod loads;
 mod signals;
 
 pub use candidates::{Candidate, candidates};

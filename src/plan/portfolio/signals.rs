@@ -4,8 +4,8 @@
     reason = "rings are indexed modulo their lengths, signals have one place for each signal"
 )]
 
-use super::brief::Brief;
 use super::exact::Exact;
+use super::loads::Loads;
 use crate::forecast::{LEVELS, WindowForecast};
 use crate::units::Step;
 use std::fmt;
@@ -172,11 +172,7 @@ pub struct Signals {
     window: usize,
     day: usize,
     hour: usize,
-    /// Largest load of the `window` steps up to each step, a ring.
-    maxima: Vec<Brief>,
-    /// Loads of the last `window` steps, a ring.
-    loads: Vec<f32>,
-    steps: usize,
+    loads: Loads,
     level: f32,
     season: Vec<f32>,
     top: f32,
@@ -194,14 +190,14 @@ impl Signals {
     /// Signals that have seen nothing. `lead` and `window` in steps.
     pub fn new(step: Step, lead: usize, window: usize) -> Signals {
         let day = step.per_day();
+        let hour = step.cover(Duration::from_secs(3600));
+        let reach = (DAYS * day + hour + window).max(Exact::reach(step));
         Signals {
             lead,
             window,
             day,
-            hour: step.cover(Duration::from_secs(3600)),
-            maxima: vec![Brief::default(); DAYS * day + step.cover(Duration::from_secs(3600)) + window],
-            loads: vec![0.0; window],
-            steps: 0,
+            hour,
+            loads: Loads::new(reach),
             level: 0.0,
             season: vec![0.0; day],
             top: 0.0,
@@ -217,40 +213,26 @@ impl Signals {
     /// Bytes of what is kept.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        let floats = self.loads.len() + self.season.len() + 2 * self.hours.len();
-        2 * self.maxima.len() + 4 * floats + self.exact.bytes()
+        self.loads.bytes() + 4 * (self.season.len() + 2 * self.hours.len()) + self.exact.bytes()
     }
 
-    /// The largest load of the window that ended `ago` steps ago. Zero where that is not known.
-    fn ended(&self, ago: usize) -> f32 {
-        let length = self.maxima.len();
-        if ago >= self.steps.min(length) {
-            return 0.0;
-        }
-        let newest = (self.steps - 1) % length;
-        self.maxima[(newest + length - ago) % length].get()
-    }
-
-    /// The largest load of the last `steps` steps, from whole windows.
+    /// The largest load of the last `steps` steps, rounded up to whole windows.
     fn recent(&self, steps: usize) -> f32 {
-        (0..steps.div_ceil(self.window)).map(|k| self.ended(k * self.window)).fold(0.0, f32::max)
+        self.loads.largest(0, steps.next_multiple_of(self.window))
     }
 
     /// The largest of the window ahead one, two, … `count` periods ago; periods too short for that are left out.
     fn phase(&self, period: usize, count: usize) -> f32 {
         let end = self.lead + self.window - 1;
-        (1..=count).filter_map(|k| (k * period).checked_sub(end)).map(|ago| self.ended(ago)).fold(0.0, f32::max)
+        let windows = (1..=count).filter_map(|k| (k * period).checked_sub(end));
+        windows.map(|ago| self.loads.largest(ago, self.window)).fold(0.0, f32::max)
     }
 
     /// Takes the load of the next step and the forecast made from it.
     pub fn advance(&mut self, load: f64, ahead: Option<&WindowForecast>) {
         let load = load as f32;
-        let slot = self.steps % self.loads.len();
-        self.loads[slot] = load;
-        let largest = self.loads.iter().copied().fold(0.0, f32::max);
-        let at = self.steps % self.maxima.len();
-        self.maxima[at] = Brief::new(largest);
-        self.steps += 1;
+        self.loads.push(load);
+        let steps = self.loads.steps();
         self.top = self.top.max(load);
         self.advance_season(load);
         self.advance_hours(load);
@@ -266,13 +248,11 @@ impl Signals {
         now[Signal::Day3 as usize] = self.phase(self.day, 3);
         now[Signal::Day7 as usize] = self.phase(self.day, 7);
         now[Signal::HoltWinters as usize] = self.holt_winters();
-        now[Signal::Week as usize] = (0..half_hour.div_ceil(self.window))
-            .filter_map(|k| (7 * self.day).checked_sub(self.window - 1 + k * self.window))
-            .map(|ago| self.ended(ago))
-            .fold(0.0, f32::max);
+        let half_hour_up = half_hour.next_multiple_of(self.window);
+        now[Signal::Week as usize] = self.loads.largest((7 * self.day + 1).saturating_sub(half_hour_up), half_hour_up);
         self.around(&mut now);
         let early = (self.hour / 12).max(self.lead);
-        let next = usize::from(self.steps % self.hour + early >= self.hour);
+        let next = usize::from(steps % self.hour + early >= self.hour);
         for (signal, kind) in [(Signal::HourlyMean, 0), (Signal::HourlyMax, 1)] {
             now[signal as usize] = self.hourly[0][kind].max(self.hourly[next][kind]);
         }
@@ -286,7 +266,7 @@ impl Signals {
             now[signal as usize] = self.recent((quarters * self.hour / 4).max(1));
         }
         // the day's maximum moves slowly: looked up anew every window
-        now[Signal::Recent1440 as usize] = if self.steps.is_multiple_of(self.window) {
+        now[Signal::Recent1440 as usize] = if steps.is_multiple_of(self.window) {
             self.recent(self.day)
         } else {
             self.now[Signal::Recent1440 as usize].max(load)
@@ -310,9 +290,9 @@ impl Signals {
         let mut largest = 0.0f32;
         for day in 1..=DAYS {
             let middle = (day * self.day).saturating_sub(self.lead + self.window - 1);
-            for k in 0..=(2 * reach / self.window) {
-                largest = largest.max(self.ended((middle + reach).saturating_sub(k * self.window)));
-            }
+            let back = 2 * reach / self.window * self.window;
+            let newest = (middle + reach).saturating_sub(back);
+            largest = largest.max(self.loads.largest(newest, middle + reach + self.window - newest));
             for (signal, days) in [(Signal::Around1, 1), (Signal::Around3, 3), (Signal::Around7, 7)] {
                 if day <= days {
                     now[signal as usize] = largest;
@@ -324,12 +304,13 @@ impl Signals {
     /// What looks at single steps, and needs no hold: the least of a lead's decisions is ready, and each of them covers
     /// every step up to the lead.
     fn exact(&mut self, load: f32, now: &mut [f32; SIGNALS]) {
-        let seasonal = (self.steps > self.day).then(|| {
-            let slot = |k: usize| self.level + self.season[(self.steps - 1 + k) % self.day];
+        let steps = self.loads.steps();
+        let seasonal = (steps > self.day).then(|| {
+            let slot = |k: usize| self.level + self.season[(steps - 1 + k) % self.day];
             let largest = (1..=self.lead).map(slot).fold(f32::NEG_INFINITY, f32::max);
             [slot(self.lead), largest].map(|v| v.clamp(0.0, HW_CAP * self.top))
         });
-        let [season, moved] = self.exact.advance(load, seasonal.map_or(0.0, |[last, _]| last));
+        let [season, moved] = self.exact.advance(load, &self.loads, seasonal.map_or(0.0, |[last, _]| last));
         if let Some([_, largest]) = seasonal {
             for (signal, errors) in
                 [(Signal::Exact, 0.0), (Signal::Exact2, 1.5), (Signal::Exact3, 3.0), (Signal::Exact5, 5.0)]
@@ -346,11 +327,12 @@ impl Signals {
     }
 
     fn advance_season(&mut self, load: f32) {
-        let slot = (self.steps - 1) % self.day;
-        if self.steps <= self.day {
+        let steps = self.loads.steps();
+        let slot = (steps - 1) % self.day;
+        if steps <= self.day {
             // the first day is the first season
             self.season[slot] = load;
-            if self.steps == self.day {
+            if steps == self.day {
                 self.level = self.season.iter().sum::<f32>() / self.day as f32;
                 for value in &mut self.season {
                     *value -= self.level;
@@ -363,10 +345,11 @@ impl Signals {
     }
 
     fn holt_winters(&self) -> f32 {
-        if self.steps <= self.day {
+        let steps = self.loads.steps();
+        if steps <= self.day {
             return 0.0;
         }
-        let slots = (self.lead..self.lead + self.window).map(|k| self.season[(self.steps - 1 + k) % self.day]);
+        let slots = (self.lead..self.lead + self.window).map(|k| self.season[(steps - 1 + k) % self.day]);
         let largest = slots.fold(f32::NEG_INFINITY, f32::max);
         (self.level + largest).clamp(0.0, HW_CAP * self.top)
     }
@@ -374,10 +357,11 @@ impl Signals {
     fn advance_hours(&mut self, load: f32) {
         self.hour_sum += load;
         self.hour_max = self.hour_max.max(load);
-        if !self.steps.is_multiple_of(self.hour) {
+        let steps = self.loads.steps();
+        if !steps.is_multiple_of(self.hour) {
             return;
         }
-        let done = self.steps / self.hour - 1;
+        let done = steps / self.hour - 1;
         let length = self.hours.len();
         self.hours[done % length] = [self.hour_sum / self.hour as f32, self.hour_max];
         (self.hour_sum, self.hour_max) = (0.0, 0.0);

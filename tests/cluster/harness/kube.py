@@ -9,6 +9,7 @@ PATHS = {  # kind -> (prefix, plural)
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"), "ScaledObject": ("/apis/keda.sh/v1alpha1", "scaledobjects"),
     "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
     "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
+    "PodTemplate": ("/api/v1", "podtemplates"),
     "PriorityClass": ("/apis/scheduling.k8s.io/v1", "priorityclasses"), "Service": ("/api/v1", "services"),
     "NodePool": ("/apis/karpenter.sh/v1", "nodepools"), "NodeClaim": ("/apis/karpenter.sh/v1", "nodeclaims"),
     "KWOKNodeClass": ("/apis/karpenter.kwok.sh/v1alpha1", "kwoknodeclasses"),

@@ -243,3 +243,33 @@ def a_pool_without_karpenter(world):
     done = copy.command("release", "--all")
     check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
     until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
+
+
+@scenario(minute="06:30", about_seconds=110)
+def a_queue_of_gangs(world):
+    """A pool for a queue has no workloads: it is sized from what arrives in it, as whole gangs, each on one node, in the shape of a PodTemplate."""
+    spec = {"containers": [{"name": "train", "image": "train:1", "resources": {"requests": {"cpu": "100m"}}}]}
+    world.kube.create({"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "worker", "namespace": world.ns},
+                       "template": {"metadata": {"labels": {"app": "train"}}, "spec": spec}})
+    # a gang for every 5,000 queries/s: one or two a step, so two to four within a node lead of two steps
+    copy = world.forescale(pools__main__arrivals=f'floor(sum(rps{{namespace="{world.ns}"}}) / 5000)',
+                           pools__main__pod_template=f"{world.ns}/worker", pools__main__lead_time="15s",
+                           pools__main__gang_size="2", pools__main__gang_topology="kubernetes.io/hostname")
+    until(120, "slots are ready", lambda: told(copy).get("ready", 0) >= 4 and told(copy)["ready"] == told(copy)["slots"])
+    slots = told(copy)["slots"]
+    check(slots % 2 == 0 and slots <= 12, f"{told(copy)}")
+    gangs = {}
+    for p in placeholders(world):
+        gangs.setdefault(p["metadata"]["labels"]["pod-template-hash"], []).append(p)
+    for pods in gangs.values():
+        check(len(pods) == 2 and len({p["spec"]["nodeName"] for p in pods}) == 1, f"a gang is {len(pods)} pods on {[p['spec'].get('nodeName') for p in pods]}")
+        requests = pods[0]["spec"]["containers"][0]["resources"]["requests"]
+        check(requests["cpu"] == "100m", f"a slot asks for {requests}")
+    world.kube.delete("PodTemplate", world.ns, "worker")
+    until(40, "it is said that the template is gone", lambda: any("is not there" in p for p in told(copy).get("problems", [])))
+    check(told(copy)["slots"] > 0, f"the pool went with its template: {told(copy)}")
+    copy.stop()
+    done = copy.command("release", "--all")
+    check(done.returncode == 0, f"release: {done.stdout}{done.stderr}")
+    until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
+    return f"{slots} slots in {len(gangs)} gangs"

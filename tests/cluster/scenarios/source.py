@@ -1,5 +1,5 @@
 """The source of load on its bad days."""
-import time
+import shutil, time
 
 from harness.scenario import scenario
 from harness.wait import check, hold, until
@@ -53,3 +53,28 @@ def the_source_fails(world):
     hold(15, "zeros at the peak: no scale-in", lambda: no_lower(world, floor, "zeros"))
     world.trace.now = lambda t: PEAK
     until(60, "zeros at the peak: recovers", lambda: no_lower(world, floor, "after the zeros") and healthy())
+
+
+@scenario(minute="06:30", about_seconds=60)
+def history_outlives_its_source(world):
+    """Prometheus comes back without its data: the program knows its history from disk, and says what it sets aside."""
+    folder = world.dir / "history"
+    world.web("observe", replicas=4)
+    samples = lambda copy: (copy.workload(world.ns) or {"metrics": []})["metrics"][0]["samples"]
+    first = world.forescale("observe", store__path=str(folder))
+    until(90, "the history is learned", lambda: samples(first) > 20_000)
+    before = samples(first)
+    first.stop()
+    check((folder / "history.sqlite").stat().st_size > 100_000, "hardly anything was written")
+    world.prometheus.stop()
+    shutil.rmtree(world.prometheus.data)
+    world.prometheus.start()
+    second = world.forescale("observe", store__path=str(folder))
+    until(90, "the history is known again", lambda: samples(second) >= before)
+    until(60, "the source is fresh", lambda: second.sources(world.ns) == ["fresh"])
+    second.stop()
+    (folder / "history.sqlite").write_bytes(b"something else")
+    third = world.forescale("observe", store__path=str(folder))
+    check("aside-1" in third.tail(400), "nothing is said of the file that was set aside")
+    check((folder / "history.sqlite.aside-1").exists(), "it was not set aside")
+    return f"{before} samples"
