@@ -36,7 +36,6 @@ struct Boa {
     square: Vec<f32>,
     /// Largest of them.
     most: Vec<f32>,
-    logs: Vec<f32>,
     weights: Vec<f32>,
 }
 
@@ -47,8 +46,7 @@ impl Mixture {
         let boa = Boa {
             regret: zero.clone(),
             square: zero.clone(),
-            most: zero.clone(),
-            logs: zero,
+            most: zero,
             weights: vec![1.0 / members.max(1) as f32; members],
         };
         let mass = |l: usize| (0..Q).map(|j| POOL.powi(i32::try_from(l.abs_diff(j)).unwrap_or(99))).sum::<f32>();
@@ -79,18 +77,17 @@ impl Mixture {
         let gradient = if target < mixed { 1.0 - level } else { -level };
         let log_members = (self.members as f32).ln();
         let boa = &mut self.levels[l];
-        let state = boa.regret.iter_mut().zip(&mut boa.square).zip(&mut boa.most).zip(&mut boa.logs);
-        for ((((regret, square), most), log), value) in state.zip(values) {
+        let state = boa.regret.iter_mut().zip(&mut boa.square).zip(&mut boa.most);
+        for (((regret, square), most), value) in state.zip(values) {
             *regret *= self.keep;
             *square *= self.keep;
             *most *= self.keep;
             let r = if value.is_finite() { (gradient * (mixed - value)).clamp(-20.0, 20.0) } else { 0.0 };
             *most = most.max(r.abs());
             *square += r * r;
-            let rate = if *most <= 0.0 { 1.0 } else { (0.5 / *most).min((log_members / square.max(1e-20)).sqrt()) };
+            let rate = rate(*most, *square, log_members);
             let big = if rate * r > 0.5 { *most } else { 0.0 };
             *regret += 0.5 * (r - rate * r * r + big);
-            *log = flat::ln(rate.max(1e-20)) + PACE * rate * *regret;
         }
     }
 
@@ -110,21 +107,40 @@ impl Mixture {
     /// Puts the pooled evidence of each level where its weights will be: shares that fall by [`POOL`] from level to level
     /// are one sweep up and one down.
     fn pool_logs(&mut self) {
+        let log_members = (self.members as f32).ln();
+        let logs: Vec<f32> = self.levels.iter().flat_map(|boa| boa.logs(log_members)).collect();
         let mut carried = vec![0.0f32; self.members];
-        for boa in &mut self.levels {
-            for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(&boa.logs) {
+        for (boa, logs) in self.levels.iter_mut().zip(logs.chunks(self.members.max(1))) {
+            for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(logs) {
                 *carry = POOL * *carry + log;
                 *pooled = *carry;
             }
         }
         carried.fill(0.0);
-        for (boa, share) in self.levels.iter_mut().zip(self.shares).rev() {
-            for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(&boa.logs) {
+        let levels = self.levels.iter_mut().zip(logs.chunks(self.members.max(1))).zip(self.shares);
+        for ((boa, logs), share) in levels.rev() {
+            for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(logs) {
                 *pooled = (*pooled + *carry) * share;
                 *carry = POOL * (*carry + log);
             }
         }
     }
+}
+
+impl Boa {
+    /// The logarithm of each member's weight, from its own evidence, up to a common term.
+    fn logs(&self, log_members: f32) -> impl Iterator<Item = f32> + '_ {
+        let state = self.regret.iter().zip(&self.square).zip(&self.most);
+        state.map(move |((regret, square), most)| {
+            let rate = rate(*most, *square, log_members);
+            flat::ln(rate.max(1e-20)) + PACE * rate * regret
+        })
+    }
+}
+
+/// The learning rate: from the largest regret, and the sum of their squares.
+fn rate(most: f32, square: f32, log_members: f32) -> f32 {
+    if most <= 0.0 { 1.0 } else { (0.5 / most).min((log_members / square.max(1e-20)).sqrt()) }
 }
 
 #[cfg(test)]
@@ -140,7 +156,7 @@ mod tests {
         assert_eq!((boa.most[0], boa.square[0]), (0.5, 0.25));
         // rate = min(0.5 / 0.5, sqrt(ln 2 / 0.25)) = 1; regret = (0.5 - 0.25) / 2 and (-0.5 - 0.25) / 2
         assert_eq!((boa.regret[0], boa.regret[1]), (0.125, -0.375));
-        assert_eq!((boa.logs[0], boa.logs[1]), (0.25, -0.75));
+        assert_eq!(boa.logs(2f32.ln()).collect::<Vec<_>>(), [0.25, -0.75]);
         // pooled over 9 levels of which the others know nothing, the first has share 1 / (1 + 1/2 + ... + 1/256)
         mixture.weigh();
         let share = 1.0 / (2.0 - 1.0 / 256.0);

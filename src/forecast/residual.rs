@@ -115,7 +115,7 @@ pub struct Scale {
     /// Zero: not known.
     slots: Vec<Half>,
     /// Factors by the minute of the hour. Empty: it doesn't count.
-    phases: Vec<f32>,
+    phases: Vec<Half>,
     slot_rate: f32,
     phase_rate: f32,
 }
@@ -142,7 +142,7 @@ impl Scale {
 
     /// The same, with a factor for the minute of the hour.
     pub fn phased(step_secs: u32) -> Self {
-        Scale { phases: vec![1.0; PHASES], ..Scale::new(step_secs) }
+        Scale { phases: vec![Half::new(1.0); PHASES], ..Scale::new(step_secs) }
     }
 
     /// The scale for a target at `when`, without the minute of the hour.
@@ -154,7 +154,7 @@ impl Scale {
 
     /// The factor of the minute of the hour.
     pub fn phase(&self, when: When) -> f32 {
-        self.phases.get(index(when.hour, PHASES)).map_or(1.0, |phase| phase.clamp(0.1, 10.0))
+        self.phases.get(index(when.hour, PHASES)).map_or(1.0, |phase| phase.get().clamp(0.1, 10.0))
     }
 
     /// Learns the size of one residual.
@@ -174,7 +174,7 @@ impl Scale {
         if self.count > 200.0
             && let Some(phase) = self.phases.get_mut(index(when.hour, PHASES))
         {
-            *phase += self.phase_rate * (standard.min(10.0) - *phase);
+            *phase = Half::new(phase.get() + self.phase_rate * (standard.min(10.0) - phase.get()));
         }
     }
 }

@@ -76,8 +76,9 @@ pub struct TwoPart {
     sizes: [f32; BINS],
     anchor: f32,
     keep: f32,
-    /// What was known at the origins whose windows have not elapsed.
+    /// What was known at the origins whose windows have not elapsed, `pending` of them. Empty: nothing ever was.
     said: Vec<Option<(usize, Idle)>>,
+    pending: usize,
 }
 
 impl TwoPart {
@@ -91,14 +92,19 @@ impl TwoPart {
             sizes: [0.0; BINS],
             anchor: 0.0,
             keep,
-            said: vec![None; pending.max(1)],
+            said: Vec::new(),
+            pending: pending.max(1),
         }
     }
 
     /// Loads at [`LEVELS`] for the window from step `origin`. None: it sleeps.
     pub fn say(&mut self, origin: usize, idle: Option<Idle>) -> Option<[f32; Q]> {
-        let place = origin % self.said.len();
-        self.said[place] = idle.map(|idle| (origin, idle));
+        if idle.is_some() && self.said.is_empty() {
+            self.said = vec![None; self.pending];
+        }
+        if let Some(said) = self.said.get_mut(origin % self.pending) {
+            *said = idle.map(|idle| (origin, idle));
+        }
         let active = self.probability(idle?)?;
         Some(LEVELS.map(|level| {
             let rest = 1.0 - level as f32;
@@ -135,8 +141,8 @@ impl TwoPart {
 
     /// The window from step `origin` had `load` as its largest.
     pub fn learn(&mut self, origin: usize, load: f32) {
-        let place = origin % self.said.len();
-        let Some((_, idle)) = self.said[place].take().filter(|s| s.0 == origin) else { return };
+        let said = self.said.get_mut(origin % self.pending).and_then(Option::take);
+        let Some((_, idle)) = said.filter(|s| s.0 == origin) else { return };
         let active = f32::from(u8::from(load > 0.0));
         let keep = self.keep;
         for counts in [&mut self.all, &mut self.since[usize::from(idle.since)], &mut self.hours[usize::from(idle.hour)]]

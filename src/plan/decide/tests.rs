@@ -102,6 +102,35 @@ fn what_could_not_be_created_is_not_caught_up_with_while_the_load_is_unknown() {
 }
 
 #[test]
+fn replicas_that_a_quota_refused_are_held_no_faster_than_anything_else_grows() {
+    let mut memory = PlanMemory::default();
+    let stands = |replicas| Observation { floor: Some(5), ..seen(replicas, true) };
+    let blocked = Observation { blocked: Some("quota".into()), ..stands(40) };
+    decide(at(0), BOUNDS, &evidence(5, 5), &stands(5), &mut memory);
+    // an HPA asks for 40, which cannot be created, when the load gets lost
+    for minute in 1..12 {
+        assert_eq!(decide(at(minute), BOUNDS, &stale(), &blocked, &mut memory).replicas, 5);
+    }
+    // there is room again, and the HPA has come to other thoughts
+    let plan = decide(at(12), BOUNDS, &stale(), &stands(6), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (20, Reason::RiseLimited), "four times the five there are");
+}
+
+#[test]
+fn what_somebody_sets_while_the_load_is_unknown_is_held_too() {
+    let mut memory = PlanMemory::default();
+    let bounds = Bounds { min: 1, max: 40 };
+    decide(at(0), bounds, &evidence(1, 1), &seen(1, false), &mut memory);
+    for minute in 1..5 {
+        assert_eq!(decide(at(minute), bounds, &stale(), &seen(1, false), &mut memory).replicas, 1);
+    }
+    for minute in 5..10 {
+        let plan = decide(at(minute), bounds, &stale(), &seen(2, false), &mut memory);
+        assert_eq!((plan.replicas, plan.reason), (2, Reason::HoldStale), "by hand: nothing confirms that one is enough");
+    }
+}
+
+#[test]
 fn what_the_cluster_leaves_bounds_falls_and_forecast_rises_and_no_need() {
     let look =
         |replicas, fall, rise| Observation { room: Some(crate::plan::Room { fall, rise }), ..seen(replicas, false) };
