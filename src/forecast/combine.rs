@@ -71,30 +71,24 @@ impl Mixture {
         if mass > 1e-12 { sum / mass } else { fallback }
     }
 
-    /// Feeds back one outcome at level number `l`: `values` are the members' quantiles at the time, `mixed` the aggregate
-    /// of them, all in the same unit of about 1. Call [`Mixture::weigh`] when all levels are fed.
-    pub fn learn(&mut self, l: usize, values: &[f32], mixed: f32, target: f32, level: f32) {
-        let gradient = if target < mixed { 1.0 - level } else { -level };
-        let log_members = (self.members as f32).ln();
-        let boa = &mut self.levels[l];
-        let state = boa.regret.iter_mut().zip(&mut boa.square).zip(&mut boa.most);
-        for (((regret, square), most), value) in state.zip(values) {
-            *regret *= self.keep;
-            *square *= self.keep;
-            *most *= self.keep;
-            let r = if value.is_finite() { (gradient * (mixed - value)).clamp(-20.0, 20.0) } else { 0.0 };
-            *most = most.max(r.abs());
-            *square += r * r;
-            let rate = rate(*most, *square, log_members);
-            let big = if rate * r > 0.5 { *most } else { 0.0 };
-            *regret += 0.5 * (r - rate * r * r + big);
+    /// Feeds back one outcome, `target`: `values` are the members' quantiles at the time, level by level, `mixed` the
+    /// aggregates of them, all in the same unit of about 1. Then sets the weights.
+    pub fn learn(&mut self, values: &[f32], mixed: &[f32; Q], target: f32) {
+        let row = self.members.max(1);
+        let mut logs = vec![0.0f32; row * Q];
+        let rows = values.chunks_exact(row).zip(logs.chunks_exact_mut(row));
+        for (l, (boa, (values, logs))) in self.levels.iter_mut().zip(rows).enumerate() {
+            let level = LEVELS[l] as f32;
+            let gradient = if target < mixed[l] { 1.0 - level } else { -level };
+            boa.learn(values, mixed[l], gradient, self.keep, logs);
         }
+        self.weigh(&logs);
     }
 
     /// Sets the weights from the evidence at all levels: geometric mean of own and neighbours' weights, then fixed share.
-    pub fn weigh(&mut self) {
+    fn weigh(&mut self, logs: &[f32]) {
         let even = SHARE / self.members as f32;
-        self.pool_logs();
+        self.pool(logs);
         for boa in &mut self.levels {
             let weights = &mut boa.weights;
             let best = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -106,18 +100,17 @@ impl Mixture {
 
     /// Puts the pooled evidence of each level where its weights will be: shares that fall by [`POOL`] from level to level
     /// are one sweep up and one down.
-    fn pool_logs(&mut self) {
-        let log_members = (self.members as f32).ln();
-        let logs: Vec<f32> = self.levels.iter().flat_map(|boa| boa.logs(log_members)).collect();
-        let mut carried = vec![0.0f32; self.members];
-        for (boa, logs) in self.levels.iter_mut().zip(logs.chunks(self.members.max(1))) {
+    fn pool(&mut self, logs: &[f32]) {
+        let row = self.members.max(1);
+        let mut carried = vec![0.0f32; row];
+        for (boa, logs) in self.levels.iter_mut().zip(logs.chunks_exact(row)) {
             for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(logs) {
                 *carry = POOL * *carry + log;
                 *pooled = *carry;
             }
         }
         carried.fill(0.0);
-        let levels = self.levels.iter_mut().zip(logs.chunks(self.members.max(1))).zip(self.shares);
+        let levels = self.levels.iter_mut().zip(logs.chunks_exact(row)).zip(self.shares);
         for ((boa, logs), share) in levels.rev() {
             for ((carry, pooled), log) in carried.iter_mut().zip(&mut boa.weights).zip(logs) {
                 *pooled = (*pooled + *carry) * share;
@@ -128,19 +121,24 @@ impl Mixture {
 }
 
 impl Boa {
-    /// The logarithm of each member's weight, from its own evidence, up to a common term.
-    fn logs(&self, log_members: f32) -> impl Iterator<Item = f32> + '_ {
-        let state = self.regret.iter().zip(&self.square).zip(&self.most);
-        state.map(move |((regret, square), most)| {
-            let rate = rate(*most, *square, log_members);
-            flat::ln(rate.max(1e-20)) + PACE * rate * regret
-        })
+    /// Takes the members' values, the aggregate and the gradient of the loss there; puts the logarithm of each member's
+    /// weight by this evidence, up to a common term, into `logs`.
+    fn learn(&mut self, values: &[f32], mixed: f32, gradient: f32, keep: f32, logs: &mut [f32]) {
+        let log_members = (values.len() as f32).ln();
+        let state = self.regret.iter_mut().zip(&mut self.square).zip(&mut self.most).zip(logs);
+        for ((((regret, square), most), log), value) in state.zip(values) {
+            *regret *= keep;
+            *square *= keep;
+            *most *= keep;
+            let r = if value.is_finite() { (gradient * (mixed - value)).clamp(-20.0, 20.0) } else { 0.0 };
+            *most = most.max(r.abs());
+            *square += r * r;
+            let rate = if *most <= 0.0 { 1.0 } else { (0.5 / *most).min((log_members / square.max(1e-20)).sqrt()) };
+            let big = if rate * r > 0.5 { *most } else { 0.0 };
+            *regret += 0.5 * (r - rate * r * r + big);
+            *log = flat::ln(rate.max(1e-20)) + PACE * rate * *regret;
+        }
     }
-}
-
-/// The learning rate: from the largest regret, and the sum of their squares.
-fn rate(most: f32, square: f32, log_members: f32) -> f32 {
-    if most <= 0.0 { 1.0 } else { (0.5 / most).min((log_members / square.max(1e-20)).sqrt()) }
 }
 
 #[cfg(test)]
@@ -151,14 +149,17 @@ mod tests {
     fn one_round_by_hand() {
         // level 0.5, two members at 1 and 3, aggregate 2, outcome 1: gradient 0.5, regrets 0.5 and -0.5
         let mut mixture = Mixture::new(2, f64::INFINITY);
-        mixture.learn(0, &[1.0, 3.0], 2.0, 1.0, 0.5);
+        let mut logs = [0.0; 2];
+        mixture.levels[0].learn(&[1.0, 3.0], 2.0, 0.5, 1.0, &mut logs);
         let boa = &mixture.levels[0];
         assert_eq!((boa.most[0], boa.square[0]), (0.5, 0.25));
         // rate = min(0.5 / 0.5, sqrt(ln 2 / 0.25)) = 1; regret = (0.5 - 0.25) / 2 and (-0.5 - 0.25) / 2
         assert_eq!((boa.regret[0], boa.regret[1]), (0.125, -0.375));
-        assert_eq!(boa.logs(2f32.ln()).collect::<Vec<_>>(), [0.25, -0.75]);
+        assert_eq!(logs, [0.25, -0.75]);
         // pooled over 9 levels of which the others know nothing, the first has share 1 / (1 + 1/2 + ... + 1/256)
-        mixture.weigh();
+        let mut all = [0.0; 2 * Q];
+        all[..2].copy_from_slice(&logs);
+        mixture.weigh(&all);
         let share = 1.0 / (2.0 - 1.0 / 256.0);
         let odds = (share * 1.0f32).exp();
         let expected = odds / (1.0 + odds) * (1.0 - SHARE) + SHARE / 2.0;
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn sleepers_keep_their_evidence_and_are_left_out() {
         let mut mixture = Mixture::new(2, 100.0);
-        mixture.learn(0, &[1.0, f32::NAN], 1.5, 1.0, 0.5);
+        mixture.learn(&[1.0, f32::NAN].repeat(Q), &[1.5; Q], 1.0);
         assert_eq!(mixture.levels[0].regret[1], 0.0);
         assert_eq!(mixture.mix(0, &[f32::NAN, 4.0], 9.0), 4.0);
         assert_eq!(mixture.mix(0, &[f32::NAN, f32::NAN], 9.0), 9.0);
@@ -180,11 +181,8 @@ mod tests {
         for i in 0..500 {
             let target = 1.0 + 0.1 * (i % 7) as f32;
             let values = [1.6, 3.0, 0.2];
-            for (l, level) in LEVELS.iter().enumerate() {
-                let mixed = mixture.mix(l, &values, 0.0);
-                mixture.learn(l, &values, mixed, target, *level as f32);
-            }
-            mixture.weigh();
+            let mixed = std::array::from_fn(|l| mixture.mix(l, &values, 0.0));
+            mixture.learn(&values.repeat(Q), &mixed, target);
         }
         assert!(mixture.weights(5)[0] > 0.9, "{:?}", mixture.weights(5));
     }

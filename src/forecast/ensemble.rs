@@ -330,12 +330,11 @@ impl Window {
         let fan = said.fan(past.floor(), |k| self.spreads.of(origin, k));
         for (l, level) in LEVELS.iter().enumerate() {
             let level = *level as f32;
-            self.mixture.learn(l, &fan[l * K..(l + 1) * K], said.mixed[l], load, level);
             // the median's errors hang together for hours: chasing them costs more than it mends
             let rate = if l == 0 { 0.3 * self.track_rate } else { self.track_rate };
             self.trackers[l].learn(load > said.corrected[l], level, rate);
         }
-        self.mixture.weigh();
+        self.mixture.learn(&fan, &said.mixed, load);
         self.calibration.learn(load, &sorted(said.corrected));
         self.score.learn(load, &said.given, &fan);
         let median = past.to_z(f64::from(said.mixed[0]) * f64::from(said.unit));

@@ -126,7 +126,11 @@ fn what_somebody_sets_while_the_load_is_unknown_is_held_too() {
     }
     for minute in 5..10 {
         let plan = decide(at(minute), bounds, &stale(), &seen(2, false), &mut memory);
-        assert_eq!((plan.replicas, plan.reason), (2, Reason::HoldStale), "by hand: nothing confirms that one is enough");
+        assert_eq!(
+            (plan.replicas, plan.reason),
+            (2, Reason::HoldStale),
+            "by hand: nothing confirms that one is enough"
+        );
     }
 }
 
