@@ -28,7 +28,7 @@ pub struct QueueConfig {
     pub source: String,
     /// Namespace and name of the PodTemplate that its pods look like.
     pub template: (String, String),
-    /// Where the query is given.
+    /// Where the source is named, or would be.
     pub at: String,
 }
 

@@ -300,7 +300,9 @@ impl Ticker {
         for fed in answers {
             touched.insert(fed.workload.clone());
             if let Some((tended, _)) = self.tended.get_mut(&fed.workload) {
-                if let Some((archive, (source, query))) = self.archive.as_ref().zip(tended.origin(fed.metric)) {
+                if let Some(archive) = &self.archive
+                    && let Some((source, query)) = tended.origin(fed.metric)
+                {
                     archive.keep(&source, &query, fed.from, self.config.workloads.step, &fed.samples);
                 }
                 tended.feed(fed, self.config.workloads.step);
