@@ -20,6 +20,7 @@ mod pools;
 mod reader;
 mod sources;
 mod statez;
+mod sweep;
 mod telling;
 mod tended;
 mod ticker;
