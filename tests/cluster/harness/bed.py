@@ -1,6 +1,7 @@
 """One bed of the real control plane, as a scenario sees it."""
 import itertools, json, os, pathlib, re, signal, socket, subprocess, sys, threading, urllib.request
 
+from .kinds import serve
 from .kube import Kube
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
@@ -52,8 +53,8 @@ class Bed:
         self.ca = self.dir / "pki/ca.crt"
         token = (self.dir / "pki/tokens.csv").read_text().split(",")[0]
         self.kube = Kube(self.server, token, self.ca)
-        self.kubectl("apply", "--server-side", "-f", str(HERE / "manifests/nodes.yaml"), "-f", str(BIN / "keda-crds"))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(BIN / "keda-crds"))
+        self.kubectl("apply", "--server-side", "-f", str(HERE / "manifests/nodes.yaml"))
+        serve(self.kubectl, BIN / "keda-crds")
         self.deploy()
         return text.strip()
 
