@@ -13,7 +13,7 @@ def decisions(copy):
     return [json.loads(line) for line in lines]
 
 
-@scenario(minute="07:04", about_seconds=170)
+@scenario(minute="07:04", about_seconds=140)
 def the_api_server_stops_for_a_minute(world):
     """API server frozen for a minute: computing goes on, and on return the newest decision alone is written."""
     world.trace.now = lambda t: 5_000

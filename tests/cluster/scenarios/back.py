@@ -19,7 +19,7 @@ def given_back(world, original):
     check(world.floor() == original + 1, "the user's apply did not take")
 
 
-@scenario(minute="08:50", about_seconds=480)
+@scenario(minute="08:50", about_seconds=460)
 def the_floor_comes_down_in_steps(world):
     """After the peak the floor comes down in steps, never below the load; HPA alone would drop in one."""
     fall = world.trace.jump(up=False)
@@ -41,7 +41,7 @@ def the_floor_comes_down_in_steps(world):
     until(15, "an event says that the floor was lowered", lambda: world.events("lowered"))
 
 
-@scenario(minute="06:42", about_seconds=150)
+@scenario(minute="06:42", about_seconds=80)
 def opt_out_and_release_give_back(world):
     """Opt-out and `release` put the user's value back, and the user's next server-side apply meets no conflict."""
     world.web()

@@ -6,7 +6,7 @@ from harness.scenario import scenario
 from harness.wait import check, hold, until
 
 
-@scenario(minute="06:42", about_seconds=120)
+@scenario(minute="06:42", about_seconds=50)
 def killed_in_the_middle_of_a_ramp(world):
     """kill -9 and a restart in the middle of a ramp: the floor is never lower than before, the first action may only raise."""
     world.web()
@@ -21,7 +21,7 @@ def killed_in_the_middle_of_a_ramp(world):
     check(world.lowest_floor(killed) >= floor, f"after the kill the floor was {world.lowest_floor(killed)}, before it {floor}")
 
 
-@scenario(minute="06:42", about_seconds=150)
+@scenario(minute="06:42", about_seconds=40)
 def two_copies_one_writes(world):
     """Of two copies one writes; when the writer stops without a word the other takes over, and the stopped one stays quiet."""
     world.web()
@@ -46,7 +46,7 @@ def two_copies_one_writes(world):
     check(writes(other) >= mine, "the new writer lost its books")
 
 
-@scenario(minute="06:42", about_seconds=90)
+@scenario(minute="06:42", about_seconds=40)
 def leftovers_are_swept(world):
     """A workload that is deleted while no copy runs: the next copy puts its HPA's own value back at its start."""
     world.web()

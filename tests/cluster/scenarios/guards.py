@@ -42,7 +42,7 @@ def guarded(world):
     return until(150, "a guard stands", lambda: guards(world))
 
 
-@scenario(minute="05:15", about_seconds=420, needs="karpenter")
+@scenario(minute="05:15", about_seconds=280, needs="karpenter")
 def a_guard_holds_the_nodes(world):
     """A guard before a ramp keeps Karpenter from empty nodes; kill -9 of ours changes nothing, a user's edit is kept, and it lapses."""
     member(world)
@@ -79,7 +79,7 @@ def a_guard_holds_the_nodes(world):
     return f"nodes gone {time.time() - end:.0f} s after its end"
 
 
-@scenario(minute="05:15", about_seconds=300, needs="karpenter")
+@scenario(minute="05:15", about_seconds=90, needs="karpenter")
 def budgets_stay_the_users(world):
     """A bad cron and 50 entries of the user's are said and left as they are; a NodePool that goes and comes is guarded anew."""
     bad = [{"nodes": "20%"}, {"nodes": "0", "schedule": "0 19-7 * * *", "duration": "8h"}]
@@ -114,7 +114,7 @@ def budgets_stay_the_users(world):
     check(not any("forescale" in f["manager"] for f in world.pool()["metadata"]["managedFields"]), "managedFields still names us")
 
 
-@scenario(minute="05:15", about_seconds=100)
+@scenario(minute="05:15", about_seconds=30)
 def guards_without_karpenter(world):
     """Without Karpenter and its resources, guards have nothing to do, and nothing else is worse for it."""
     world.trace.now = lambda t: 10 * CAPACITY - 1

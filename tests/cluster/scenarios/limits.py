@@ -7,7 +7,7 @@ from harness.scenario import scenario
 from harness.wait import check, hold, until
 
 
-@scenario(minute="06:42", about_seconds=150)
+@scenario(minute="06:42", about_seconds=110)
 def a_quota_stops_the_pods(world):
     """A ResourceQuota stops the pods: raising stops, the event says why; with room again it goes on."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": world.ns}, "spec": {"hard": {"pods": "15"}}}
@@ -24,7 +24,7 @@ def a_quota_stops_the_pods(world):
     until(120, "with room again the floor rises", lambda: world.floor() > floor and world.replicas()[1] > 15)
 
 
-@scenario(minute="07:04", about_seconds=120)
+@scenario(minute="07:04", about_seconds=70)
 def a_user_edits_the_floor(world):
     """A user's own minReplicas wins and is remembered; the old value put back three times makes us stop, and say so."""
     world.trace.now = lambda t: 8_000

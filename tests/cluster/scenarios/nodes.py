@@ -7,7 +7,7 @@ from harness.wait import check, until
 BOOT, START = 30, 20  # seconds that the bed is set to: a node's registration, a container's start
 
 
-@scenario(minute="06:42", about_seconds=110, needs="karpenter")
+@scenario(minute="06:42", about_seconds=60, needs="karpenter")
 def the_lead_time_is_learned(world):
     """`forescale leadtime` finds the node's registration and the pod's start within 10 % of what the bed was set to."""
     world.node_pool(boot=BOOT)

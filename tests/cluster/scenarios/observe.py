@@ -18,7 +18,7 @@ def managers(world):
     return {m for m in both if m[0] != "kube-controller-manager"}
 
 
-@scenario(minute="06:45", about_seconds=60)
+@scenario(minute="06:45", about_seconds=50)
 def observe_changes_nothing(world):
     """In observe mode nothing in the cluster changes; events and metrics say what would have been done."""
     world.web(mode="observe", replicas=14)

@@ -62,7 +62,7 @@ def burst(world, count):
     return sorted(bound.values())
 
 
-@scenario(minute="06:30", about_seconds=150, needs="karpenter")
+@scenario(minute="06:30", about_seconds=100, needs="karpenter")
 def placeholders_give_way(world):
     """A pod without room takes a placeholder's: bound in seconds, no node waited for; the placeholder then gets a new node."""
     world.node_pool(boot=BOOT)
@@ -90,7 +90,7 @@ def placeholders_give_way(world):
     return f"bound after {took[0]:.1f} to {took[-1]:.1f} s"
 
 
-@scenario(minute="06:30", about_seconds=170, needs="karpenter")
+@scenario(minute="06:30", about_seconds=120, needs="karpenter")
 def a_buffer_is_headroom(world):
     """A CapacityBuffer makes headroom: real pods are bound at once, it is refilled, and given back in Karpenter's order."""
     world.node_pool(boot=BOOT)
@@ -114,7 +114,7 @@ def a_buffer_is_headroom(world):
     return f"bound after {took[0]:.1f} to {took[-1]:.1f} s"
 
 
-@scenario(minute="06:42", about_seconds=260, needs="karpenter")
+@scenario(minute="06:42", about_seconds=250, needs="karpenter")
 def capacity_is_not_bought_twice(world):
     """Through the ramp the pool shrinks as real replicas rise: never more nodes than pods and slots together fill, plus one."""
     ramp = world.trace.jump(up=True)
@@ -137,7 +137,7 @@ def capacity_is_not_bought_twice(world):
     return f"at most {peak} nodes for what fills {most}; slots {min(s for *_, s in worst)} to {max(s for *_, s in worst)}"
 
 
-@scenario(minute="06:30", about_seconds=150, needs="karpenter")
+@scenario(minute="06:30", about_seconds=140, needs="karpenter")
 def slots_stand_before_nodes_expire(world):
     """Nodes that expire within a ramp: slots for their pods stand before the first goes, and its pods wait for no node."""
     boot, lead, age = 15, 45, 120
@@ -166,7 +166,7 @@ def slots_stand_before_nodes_expire(world):
     return f"slots stood {ahead:.0f} s before the first node went; pods bound after {max(waits):.0f} s at most"
 
 
-@scenario(minute="06:30", about_seconds=200, needs="karpenter")
+@scenario(minute="06:30", about_seconds=190, needs="karpenter")
 def a_closed_gate_is_noticed(world):
     """CapacityBuffer's resource is there, Karpenter's gate is off: noticed, said, and placeholders stand instead."""
     world.bed.restart("karpenter", "FEATURE_GATES=CapacityBuffer=false")
@@ -183,7 +183,7 @@ def a_closed_gate_is_noticed(world):
         world.bed.restart("karpenter")
 
 
-@scenario(minute="06:30", about_seconds=230, needs="karpenter")
+@scenario(minute="06:30", about_seconds=170, needs="karpenter")
 def a_pod_that_no_instance_type_fits(world):
     """Slots of a pod that is larger than any instance type are never ready: it is said, and nothing is bought or broken for it."""
     world.node_pool(boot=BOOT)
@@ -201,7 +201,7 @@ def a_pod_that_no_instance_type_fits(world):
     until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
 
 
-@scenario(minute="06:30", about_seconds=110)
+@scenario(minute="06:30", about_seconds=40)
 def a_pool_within_a_quota(world):
     """A ResourceQuota where slots live bounds them: as many as it admits, and the reason says so."""
     world.kube.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "slots", "namespace": NAMESPACE},
@@ -223,7 +223,7 @@ def a_pool_within_a_quota(world):
         world.kube.delete("ResourceQuota", NAMESPACE, "slots")
 
 
-@scenario(minute="06:30", about_seconds=110)
+@scenario(minute="06:30", about_seconds=40)
 def a_pool_without_karpenter(world):
     """Without Karpenter and its resources, a pool is placeholders on the nodes that are there, of the app's image with prepull; two pools that claim a workload are told."""
     world.trace.now = lambda t: 10 * CAPACITY - 1
@@ -245,7 +245,7 @@ def a_pool_without_karpenter(world):
     until(60, "released, no placeholder is left", lambda: not placeholders(world, ready=False))
 
 
-@scenario(minute="06:30", about_seconds=110)
+@scenario(minute="06:30", about_seconds=40)
 def a_queue_of_gangs(world):
     """A pool for a queue has no workloads: it is sized from what arrives in it, as whole gangs, each on one node, in the shape of a PodTemplate."""
     spec = {"containers": [{"name": "train", "image": "train:1", "resources": {"requests": {"cpu": "100m"}}}]}

@@ -7,7 +7,7 @@ from harness.wait import check, until
 from harness.world import CAPACITY, seconds
 
 
-@scenario(minute="06:42", about_seconds=260)
+@scenario(minute="06:42", about_seconds=210)
 def act_raises_before_the_ramp(world):
     """The floor rises and pods are Ready before the load is there, by the API's own timestamps; HPA reacts above the floor."""
     ramp = world.trace.jump(up=True)

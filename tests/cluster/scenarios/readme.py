@@ -21,7 +21,7 @@ def commands(info):
     return found
 
 
-@scenario(minute="06:42", about_seconds=150)
+@scenario(minute="06:42", about_seconds=30)
 def the_readme_works(world):
     """Every command of the README's `sh cluster` blocks does what the text says; `leadtime` tells how long pods took."""
     world.deployment(world.need(time.time()))

@@ -22,7 +22,7 @@ def without(role, resource, verb):
     return [r for r in rules if r["verbs"]]
 
 
-@scenario(minute="06:42", about_seconds=150)
+@scenario(minute="06:42", about_seconds=40)
 def a_missing_right_is_named(world):
     """The deployed role is enough; with one verb missing the error names resource and verb, and all is well once it is back."""
     role, = (r for r in world.kube.call("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles")["items"] if r["metadata"]["name"] == "forescale")

@@ -12,7 +12,7 @@ def no_lower(world, floor, what):
     return True
 
 
-@scenario(minute="07:04", about_seconds=300)
+@scenario(minute="07:04", about_seconds=210)
 def the_source_fails(world):
     """Prometheus stopped, 500, empty, zeros at the peak, 20 s late: no scale-in, said within a minute, recovers."""
     world.trace.now = lambda t: PEAK  # the plateau of the peak
@@ -55,7 +55,7 @@ def the_source_fails(world):
     until(60, "zeros at the peak: recovers", lambda: no_lower(world, floor, "after the zeros") and healthy())
 
 
-@scenario(minute="06:30", about_seconds=60)
+@scenario(minute="06:30", about_seconds=70)
 def history_outlives_its_source(world):
     """Prometheus comes back without its data: the program knows its history from disk, and says what it sets aside."""
     folder = world.dir / "history"

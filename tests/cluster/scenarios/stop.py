@@ -16,7 +16,7 @@ def wrote(world):
     return hpa["spec"]["minReplicas"], entries, (hpa["metadata"].get("annotations") or {}).get("forescale.dev/ledger")
 
 
-@scenario(minute="07:04", about_seconds=180)
+@scenario(minute="07:04", about_seconds=140)
 def the_kill_switch_is_honoured(world):
     """A namespace's annotation and the ConfigMap stop every write within 10 s, also over a restart; without them it goes on."""
     world.trace.now = lambda t: 7_000

@@ -9,7 +9,7 @@ from harness.world import CAPACITY
 QUERY = 'sum(rps{{namespace="{0}",workload="web"}})'
 
 
-@scenario(minute="06:42", about_seconds=120)
+@scenario(minute="06:42", about_seconds=30)
 def a_stateful_set_without_autoscaler(world):
     """A StatefulSet with nothing above it: its scale subresource is raised before the ramp."""
     ramp = world.trace.jump(up=True)
@@ -23,7 +23,7 @@ def a_stateful_set_without_autoscaler(world):
     check(("forescale", "Update", "scale") in managers, f"spec.replicas is not written through /scale: {list(managers)}")
 
 
-@scenario(minute="06:42", about_seconds=100)
+@scenario(minute="06:42", about_seconds=20)
 def a_scaled_object(world):
     """A KEDA ScaledObject brings its query and threshold; its minReplicaCount is raised, and given back on opt-out."""
     world.deployment(14, {"forescale.dev/mode": "act"})
@@ -40,7 +40,7 @@ def a_scaled_object(world):
     until(30, "nothing of ours is left", lambda: not any("forescale" in m for m, _, s in world.managers("ScaledObject")))
 
 
-@scenario(minute="06:42", about_seconds=120, cpu=True)
+@scenario(minute="06:42", about_seconds=40, cpu=True)
 def an_hpa_on_cpu(world):
     """An HPA on CPU utilization: total cores are the load, a share of the requests the capacity; `web-api` isn't counted."""
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
