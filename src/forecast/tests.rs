@@ -225,6 +225,20 @@ fn after_a_shift(factor: f64, lasts: usize, minutes: usize) -> f64 {
 }
 
 #[test]
+fn the_unit_of_load_does_not_matter() {
+    let task = task(600, &[1, 6], 1);
+    let at = |f: f64| (0..500).map(|i| Sample::Valid(f * wave(i, 600))).collect::<Vec<_>>();
+    let one = walk(&task, &at(1.0));
+    for factor in [1.0 / 1024.0, 64.0, 65536.0] {
+        for (a, b) in one.iter().zip(&walk(&task, &at(factor))).skip(300) {
+            let (a, b) = (a.windows[1].at(0.95) * factor, b.windows[1].at(0.95));
+            assert!((a / b - 1.0).abs() < 0.05, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
 fn a_level_that_has_shifted_is_learned_in_hours_and_a_crowd_is_not() {
     for factor in [2.0, 0.5] {
         for hours in [3, 12, 30] {
@@ -266,16 +280,5 @@ proptest! {
         let forecasts = walk(&task, &samples);
         prop_assert!(forecasts.iter().all(honest));
         prop_assert_eq!(forecasts, walk(&task, &samples));
-    }
-
-    #[test]
-    fn the_unit_of_load_does_not_matter(factor in prop::sample::select(vec![1.0 / 1024.0, 64.0, 65536.0])) {
-        let task = task(600, &[1, 6], 1);
-        let at = |f: f64| (0..500).map(|i| Sample::Valid(f * wave(i, 600))).collect::<Vec<_>>();
-        let (one, many) = (walk(&task, &at(1.0)), walk(&task, &at(factor)));
-        for (a, b) in one.iter().zip(&many).skip(300) {
-            let (a, b) = (a.windows[1].at(0.95) * factor, b.windows[1].at(0.95));
-            prop_assert!((a / b - 1.0).abs() < 0.05, "{} {}", a, b);
-        }
     }
 }

@@ -185,11 +185,18 @@ fn ordeal(seed: u64, trouble: Trouble, scaler: Scaler) -> Ordeal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
+
+    static ALL: LazyLock<Vec<Ordeal>> = LazyLock::new(|| ordeals(1));
+
+    fn of(trouble: Trouble, scaler: Scaler) -> &'static Ordeal {
+        ALL.iter().find(|o| o.trouble == trouble && o.scaler == scaler).unwrap()
+    }
 
     #[test]
+    #[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
     fn a_loss_of_metrics_at_the_peak_starves_keda_and_not_us() {
-        let all = ordeals(1);
-        let of = |t: Trouble, s: Scaler| all.iter().find(|o| o.trouble == t && o.scaler == s).unwrap();
+        let all = &*ALL;
         let lost = |s| of(Trouble::MetricsLost, s).unserved_fraction;
         assert!(lost(Scaler::Keda) > 0.01, "two hours of a week: {all:#?}");
         assert!(lost(Scaler::Forescale) <= lost(Scaler::Hpa), "{all:#?}");
@@ -200,9 +207,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
     fn a_weaker_version_is_learned_and_gets_more_replicas() {
-        let ours = ordeal(5, Trouble::WeakerVersion, Scaler::Forescale);
-        let alone = ordeal(5, Trouble::WeakerVersion, Scaler::Hpa);
+        let ours = of(Trouble::WeakerVersion, Scaler::Forescale);
+        let alone = of(Trouble::WeakerVersion, Scaler::Hpa);
         assert!(alone.unserved_fraction > 0.05, "an HPA on requests goes on as before: {alone:?}");
         assert!(ours.unserved_fraction < 0.01, "an hour until it is known: {ours:?}");
         let mut meter = Meter::new();
@@ -218,8 +226,9 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
     fn after_a_day_of_ten_times_the_load_the_next_week_is_planned_as_ever() {
-        let hours = |trouble| ordeal(3, trouble, Scaler::Forescale);
+        let hours = |trouble| of(trouble, Scaler::Forescale);
         let (poisoned, never) = (hours(Trouble::PoisonedDay), hours(Trouble::None));
         let ratio = poisoned.replica_hours / never.replica_hours;
         assert!((0.95..1.15).contains(&ratio), "{ratio}: {poisoned:?} {never:?}");
