@@ -89,6 +89,34 @@ fn the_sweeper_has_fewer_rights_than_the_daemon_and_parses() {
 }
 
 #[test]
+fn one_line_names_the_image_of_the_daemon_and_of_the_sweep() {
+    let kustomization = &documents("kustomization.yaml")[0];
+    let [image] = &kustomization["images"].as_array().unwrap()[..] else { panic!("one image is to be named") };
+    let name = image["name"].as_str().unwrap();
+    assert!(image["newName"].is_string() && image["newTag"].is_string());
+    let mut containers = Vec::new();
+    for file in texts(&kustomization["resources"]) {
+        for object in documents(&file) {
+            let pod = match object["kind"].as_str() {
+                Some("Deployment") => &object["spec"]["template"]["spec"],
+                Some("CronJob") => &object["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+                _ => continue,
+            };
+            containers.extend(pod["containers"].as_array().unwrap().clone());
+        }
+    }
+    assert_eq!(containers.len(), 2, "the daemon and the sweep");
+    for container in &containers {
+        // kustomize renames an image whose name without its tag is this one
+        let (own, _tag) = container["image"].as_str().unwrap().rsplit_once(':').unwrap();
+        assert_eq!(own, name, "{} would keep an image that nobody named", container["name"]);
+        assert_eq!(container["image"], containers[0]["image"]);
+    }
+    let readme = std::fs::read_to_string(format!("{}/README.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert!(readme.contains("`deploy/manifests/kustomization.yaml`"), "the README says where");
+}
+
+#[test]
 fn alerts_ask_for_metrics_that_there_are() {
     let alerts = &documents("../alerts.yaml")[0];
     // a family without a value yet is not rendered, so what is registered is looked for
