@@ -98,6 +98,24 @@ fn hours_are_said_in_both_zones() {
     assert!(finding.instead.starts_with("schedule: \"0 8 * * mon-fri\""), "{}", finding.instead);
 }
 
+#[test]
+fn a_bad_annotation_is_told_as_the_daemon_tells_it() {
+    let report = report(&root("tests/data/lint/bad/annotations.yaml"));
+    let said: Vec<(&str, &str)> =
+        report.findings.iter().map(|f| (f.message.as_str(), f.instead.lines().next().unwrap())).collect();
+    let has = |message: &str, instead: &str| said.iter().any(|(m, i)| m.starts_with(message) && i.starts_with(instead));
+    assert!(
+        has("forescale.dev/mode: expected observe or act; found \"atc\"", "forescale.dev/mode: 'observe'"),
+        "{said:#?}"
+    );
+    assert!(
+        has("forescale.dev/modee: expected a known annotation; found forescale.dev/modee; did you mean", "#"),
+        "{said:#?}"
+    );
+    assert!(has("forescale.dev/min-replicas: expected at most max-replicas, which is 2; found 50", "#"), "{said:#?}");
+    assert!(has("forescale.dev/max-replicas: 8 is no text", "forescale.dev/max-replicas: \"8\""), "{said:#?}");
+}
+
 /// The parts of the SARIF 2.1.0 schema that a viewer relies on.
 /// What a value breaks of a JSON schema of draft 7: the keywords that SARIF's schema uses, but for `pattern` and `format`.
 fn breaks(schema: &Value, value: &Value, root: &Value, at: &str) -> Vec<String> {

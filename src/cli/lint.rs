@@ -10,7 +10,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Find mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod templates.
+/// Find mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas, pod templates
+/// and Forescale's own annotations.
 ///
 /// Files may hold several documents, Lists, and kinds that are not known: those are skipped and counted. Each finding
 /// says what happens at run time, and YAML that does what is meant. docs/lint.md has every rule.

@@ -3,6 +3,7 @@
 //! Pure: text → findings. Files may hold several documents, `List`s, comments in any language and kinds that are not
 //! known; those are skipped and counted.
 
+mod annotations;
 mod nodepool;
 mod pods;
 mod read;
@@ -105,6 +106,7 @@ pub fn lint(objects: &[Object], context: &Context) -> Report {
             "ResourceQuota" | "CapacityBuffer" => true,
             _ => false,
         };
+        annotations::check(object, &mut report.findings);
         match known {
             true => report.checked += 1,
             false => report.skipped += 1,

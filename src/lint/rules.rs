@@ -181,6 +181,13 @@ pub const RULES: &[Rule] = &[
         "# leave minReplicas out, or for Argo CD:\nignoreDifferences:\n- {group: autoscaling, kind: HorizontalPodAutoscaler, managedFieldsManagers: [forescale]}\n# with syncOptions: [RespectIgnoreDifferences=true]",
     ),
     rule_of(
+        "annotation",
+        Error,
+        "forescale.dev annotations of a Deployment or StatefulSet that have an unknown name or cannot be read",
+        "nothing is decided for the workload until it is put right, an event says so; without a readable mode it is not opted in",
+        "# docs/annotations.md has every name, form and example",
+    ),
+    rule_of(
         "replicas-in-git",
         Warning,
         "spec.replicas of a workload that an autoscaler scales",
@@ -253,7 +260,7 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 /// `docs/lint.md`.
 pub fn reference() -> String {
     let mut text = String::from(
-        "# Lint\n\n`forescale lint` finds mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod\ntemplates before they cost a night. Generated from `src/lint/rules.rs` by `UPDATE=1 cargo test lint`.\n\n```sh\nforescale lint k8s/*.yaml\nhelm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80\nforescale lint --cluster --peaks-from http://127.0.0.1:8080\nforescale lint k8s/*.yaml --sarif > lint.sarif\n```\n\nExit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read. Kinds that are not known are skipped and counted.\n",
+        "# Lint\n\n`forescale lint` finds mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas, pod templates and\nForescale's own annotations before they cost a night. Generated from `src/lint/rules.rs` by `UPDATE=1 cargo test lint`.\n\n```sh\nforescale lint k8s/*.yaml\nhelm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80\nforescale lint --cluster --peaks-from http://127.0.0.1:8080\nforescale lint k8s/*.yaml --sarif > lint.sarif\n```\n\nExit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read. Kinds that are not known are skipped and counted.\n",
     );
     for rule in RULES {
         let severity = match rule.severity {
