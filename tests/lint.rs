@@ -95,7 +95,7 @@ fn hours_are_said_in_both_zones() {
     let report = report(&root("tests/data/lint/bad/hours.yaml"));
     let finding = report.findings.iter().find(|f| f.rule == "budget-time-zone").unwrap();
     assert!(finding.message.contains("09:00 to 18:00 UTC, 10:00 to 19:00 there"), "{}", finding.message);
-    assert!(finding.instead.starts_with("schedule: \"0 8 * * mon-fri\""), "{}", finding.instead);
+    assert!(finding.instead.starts_with("schedule: \"0 8 * * 1-5\""), "{}", finding.instead);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! known; those are skipped and counted.
 
 mod annotations;
+mod hours;
 mod nodepool;
 mod pods;
 mod read;
