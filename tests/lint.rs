@@ -3,7 +3,7 @@
 //! In `tests/data/lint/bad` a comment `# !RULE` ends every line that a finding must point to, and no other line has one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
-use forescale::lint::{Context, RULES, Report, lint, objects, reference, sarif};
+use forescale::lint::{Context, Object, RULES, Report, lint, objects, reference, sarif};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -114,6 +114,29 @@ fn a_bad_annotation_is_told_as_the_daemon_tells_it() {
     );
     assert!(has("forescale.dev/min-replicas: expected at most max-replicas, which is 2; found 50", "#"), "{said:#?}");
     assert!(has("forescale.dev/max-replicas: 8 is no text", "forescale.dev/max-replicas: \"8\""), "{said:#?}");
+}
+
+#[test]
+fn what_git_has_is_judged_by_what_the_cluster_says() {
+    let hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {kind: Deployment, name: web}\n  minReplicas: 2\n  maxReplicas: 9\n";
+    let deployment = |inner: &str| {
+        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n{inner}\nspec: {{replicas: 3}}\n")
+    };
+    let act = deployment("  annotations: {forescale.dev/mode: act}");
+    // a folder of Git may be called like what a cluster gives
+    let git = |text: &str| objects("cluster/web.yaml", text).unwrap();
+    let cluster = |text: &str| -> Vec<Object> {
+        objects("cluster/x/web", text).unwrap().into_iter().map(|object| Object { live: true, ..object }).collect()
+    };
+    let rules = |all: [Vec<Object>; 3]| -> Vec<&str> {
+        lint(&all.concat(), &Context::default()).findings.iter().map(|f| f.rule).collect()
+    };
+    assert_eq!(rules([cluster(hpa), cluster(&act), vec![]]), [""; 0], "Git has neither");
+    assert_eq!(rules([git(hpa), cluster(&act), vec![]]), ["min-replicas-in-git"]);
+    let both = ["min-replicas-in-git", "replicas-in-git"];
+    assert_eq!(BTreeSet::from_iter(rules([git(hpa), git(&deployment("")), cluster(&act)])), BTreeSet::from(both));
+    assert_eq!(BTreeSet::from_iter(rules([git(hpa), git(&act), vec![]])), BTreeSet::from(both));
+    assert_eq!(rules([cluster(&deployment("")), cluster(hpa), git(&deployment(""))]), ["replicas-in-git"]);
 }
 
 /// The parts of the SARIF 2.1.0 schema that a viewer relies on.

@@ -194,7 +194,7 @@ fn from_cluster(args: &Args) -> Result<Vec<Object>, Failure> {
                     None => format!("cluster/{}/{name}", resource.plural),
                 };
                 let text = serde_json::to_string_pretty(&object).context("cannot be shown as JSON")?;
-                all.extend(objects(&place, &text)?);
+                all.extend(objects(&place, &text)?.into_iter().map(|object| Object { live: true, ..object }));
             }
         }
         Ok(all)

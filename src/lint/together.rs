@@ -117,11 +117,17 @@ fn placeholders(objects: &[Object], findings: &mut Vec<Finding>) {
     }
 }
 
-fn workload<'a>(objects: &'a [Object], scaler: &Object) -> Option<&'a Object> {
-    let target = scaler.root.get("spec.scaleTargetRef")?;
+/// What a scaler scales: a file may have it, and the cluster, too.
+fn workloads<'a>(objects: &'a [Object], scaler: &Object) -> Vec<&'a Object> {
+    let Some(target) = scaler.root.get("spec.scaleTargetRef") else { return Vec::new() };
     let kind = target.entry("kind").map_or_else(|| "Deployment".to_owned(), Node::words);
-    let name = target.entry("name")?.words();
-    objects.iter().find(|o| o.kind == kind && o.name == name && o.namespace == scaler.namespace)
+    let Some(name) = target.entry("name").map(Node::words) else { return Vec::new() };
+    objects.iter().filter(|o| o.kind == kind && o.name == name && o.namespace == scaler.namespace).collect()
+}
+
+fn acts(workload: &Object) -> bool {
+    let annotations = workload.root.get("metadata.annotations");
+    annotations.and_then(|a| a.entry("forescale.dev/mode")).is_some_and(|mode| mode.words() == "act")
 }
 
 fn scaled(objects: &[Object], scaler: &Object, context: &Context, findings: &mut Vec<Finding>) {
@@ -143,16 +149,19 @@ fn scaled(objects: &[Object], scaler: &Object, context: &Context, findings: &mut
             format!("{}: {peak}", field(scaler, false)),
         );
     }
-    let Some(workload) = workload(objects, scaler) else { return };
-    let mode = workload.root.get("metadata.annotations").and_then(|a| a.entry("forescale.dev/mode"));
-    if let Some(at) = min.filter(|_| mode.is_some_and(|m| m.words() == "act")) {
+    let workloads = workloads(objects, scaler);
+    let Some(workload) = workloads.first() else { return };
+    // in a cluster the field is Forescale's own
+    if let Some(at) = min.filter(|_| !scaler.live && workloads.iter().any(|w| acts(w))) {
         let path = format!("spec.{}", field(scaler, true));
-        let message = format!("{} is in mode act, so {path} is written by Forescale", workload);
+        let message = format!("{workload} is in mode act, so {path} is written by Forescale");
         found(findings, "min-replicas-in-git", scaler, at, &path, message, String::new());
     }
-    if let Some(at) = workload.root.get("spec.replicas").filter(|_| !workload.file.starts_with("cluster")) {
-        let message = format!("{scaler} scales it");
-        found(findings, "replicas-in-git", workload, at, "spec.replicas", message, String::new());
+    for written in workloads.iter().filter(|w| !w.live) {
+        if let Some(at) = written.root.get("spec.replicas") {
+            let message = format!("{scaler} scales it");
+            found(findings, "replicas-in-git", written, at, "spec.replicas", message, String::new());
+        }
     }
     let metrics = scaler.root.get("spec.metrics").map(Node::items).unwrap_or_default();
     let cpu = metrics.iter().any(|m| {
