@@ -139,6 +139,19 @@ fn what_git_has_is_judged_by_what_the_cluster_says() {
     assert_eq!(rules([cluster(&deployment("")), cluster(hpa), git(&deployment(""))]), ["replicas-in-git"]);
 }
 
+#[test]
+fn keda_allows_a_hundred_replicas_where_nobody_says() {
+    let text =
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: a}\nspec:\n  scaleTargetRef: {name: a}\n";
+    let said = |peak: u32| {
+        let context = Context { peak_replicas: vec![("*".into(), peak)], ..Context::default() };
+        let report = lint(&objects("a.yaml", text).unwrap(), &context);
+        report.findings.into_iter().map(|f| (f.rule, f.instead)).collect::<Vec<_>>()
+    };
+    assert_eq!(said(100), []);
+    assert_eq!(said(101), [("max-replicas-below-peak", "maxReplicaCount: 101".to_owned())]);
+}
+
 /// The parts of the SARIF 2.1.0 schema that a viewer relies on.
 /// What a value breaks of a JSON schema of draft 7: the keywords that SARIF's schema uses, but for `pattern` and `format`.
 fn breaks(schema: &Value, value: &Value, root: &Value, at: &str) -> Vec<String> {

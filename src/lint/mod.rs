@@ -6,6 +6,8 @@
 mod annotations;
 mod hours;
 mod nodepool;
+mod peaks;
+mod placeholders;
 mod pods;
 mod read;
 mod rules;
@@ -102,8 +104,9 @@ pub fn lint(objects: &[Object], context: &Context) -> Report {
             | "Deployment"
             | "StatefulSet"
             | "DaemonSet"
+            | "ReplicaSet"
             | "Pod"
-            | "PodTemplate" => pods::check(object, &mut report.findings),
+            | "PodTemplate" => pods::check(objects, object, &mut report.findings),
             "ResourceQuota" | "CapacityBuffer" => true,
             _ => false,
         };
@@ -113,6 +116,7 @@ pub fn lint(objects: &[Object], context: &Context) -> Report {
             false => report.skipped += 1,
         }
     }
+    placeholders::check(objects, &mut report.findings);
     together::check(objects, context, &mut report.findings);
     report.findings.sort_by(|a, b| (&a.file, a.line, a.column, a.rule).cmp(&(&b.file, b.line, b.column, b.rule)));
     report.findings.dedup();
