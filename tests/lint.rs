@@ -152,6 +152,18 @@ fn keda_allows_a_hundred_replicas_where_nobody_says() {
     assert_eq!(said(101), [("max-replicas-below-peak", "maxReplicaCount: 101".to_owned())]);
 }
 
+#[test]
+fn what_is_gone_is_counted_and_has_a_successor_of_its_own_kind() {
+    let report = report(&root("tests/data/lint/bad/removed.yaml"));
+    assert_eq!((report.checked, report.skipped), (12, 3));
+    let instead = |object: &str| report.findings.iter().find(|f| f.object == object).unwrap().instead.clone();
+    assert_eq!(instead("AWSNodeTemplate template"), "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass");
+    assert_eq!(instead("EC2NodeClass class"), "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass");
+    assert_eq!(instead("NodeClaim claim"), "apiVersion: karpenter.sh/v1\nkind: NodeClaim");
+    assert_eq!(instead("CronJob ancient"), "apiVersion: batch/v1\nkind: CronJob");
+    assert!(instead("Provisioner old").starts_with("apiVersion: karpenter.sh/v1\nkind: NodePool\nspec:"));
+}
+
 /// The parts of the SARIF 2.1.0 schema that a viewer relies on.
 /// What a value breaks of a JSON schema of draft 7: the keywords that SARIF's schema uses, but for `pattern` and `format`.
 fn breaks(schema: &Value, value: &Value, root: &Value, at: &str) -> Vec<String> {

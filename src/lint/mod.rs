@@ -10,6 +10,7 @@ mod peaks;
 mod placeholders;
 mod pods;
 mod read;
+mod removed;
 mod rules;
 mod sarif;
 mod scaling;
@@ -94,10 +95,10 @@ pub struct Report {
 pub fn lint(objects: &[Object], context: &Context) -> Report {
     let mut report = Report::default();
     for object in objects {
+        // kinds that are gone are known by that alone
+        let gone = removed::check(object, &mut report.findings);
         let known = match object.kind.as_str() {
-            "NodePool" | "Provisioner" | "AWSNodeTemplate" | "Machine" => {
-                nodepool::check(object, context, &mut report.findings)
-            }
+            "NodePool" => nodepool::check(object, context, &mut report.findings),
             "HorizontalPodAutoscaler" | "ScaledObject" => scaling::check(object, context, &mut report.findings),
             "PriorityClass"
             | "PodDisruptionBudget"
@@ -108,7 +109,7 @@ pub fn lint(objects: &[Object], context: &Context) -> Report {
             | "Pod"
             | "PodTemplate" => pods::check(objects, object, &mut report.findings),
             "ResourceQuota" | "CapacityBuffer" => true,
-            _ => false,
+            _ => gone,
         };
         annotations::check(object, &mut report.findings);
         match known {

@@ -1,4 +1,4 @@
-//! NodePools, and what they were called before.
+//! NodePools.
 
 use super::{Context, Finding, Node, Object, Value, found, hours};
 use crate::plan::guard::{REASONS, go_duration};
@@ -9,20 +9,10 @@ const BUDGETS_MAX: usize = 50;
 
 /// Checks one; true: it is of a kind that is known.
 pub(super) fn check(object: &Object, context: &Context, findings: &mut Vec<Finding>) -> bool {
-    let group = object.api_version.split('/').next().unwrap_or_default();
-    if object.kind == "Machine" && !group.starts_with("karpenter") {
+    if !object.api_version.starts_with("karpenter.sh/") {
         return false;
     }
-    let old = object.kind != "NodePool" || object.api_version != "karpenter.sh/v1";
-    if old {
-        if !group.starts_with("karpenter") {
-            return false;
-        }
-        let message = format!("{} {} is gone since Karpenter 1.0", object.api_version, object.kind);
-        let at = object.root.entry("apiVersion").unwrap_or(&object.root);
-        let instead = "apiVersion: karpenter.sh/v1\nkind: NodePool\nspec:\n  template:\n    spec:\n      expireAfter: 720h\n  disruption:\n    consolidationPolicy: WhenEmptyOrUnderutilized\n    consolidateAfter: 5m";
-        found(findings, "removed-api", object, at, "apiVersion", message, instead.into());
-    }
+    let old = object.api_version != "karpenter.sh/v1";
     weight(object, findings);
     let Some(disruption) = object.root.get("spec.disruption") else { return true };
     if let Some(at) = disruption.entry("expireAfter").filter(|_| !old) {

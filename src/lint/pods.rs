@@ -33,11 +33,6 @@ fn priority_class(object: &Object, findings: &mut Vec<Finding>) {
 }
 
 fn disruption_budget(object: &Object, findings: &mut Vec<Finding>) {
-    if object.api_version == "policy/v1beta1" {
-        let at = object.root.entry("apiVersion").unwrap_or(&object.root);
-        let message = "policy/v1beta1 is gone since Kubernetes 1.25".to_string();
-        found(findings, "removed-api", object, at, "apiVersion", message, "apiVersion: policy/v1".into());
-    }
     let blocks = [("spec.maxUnavailable", ["0", "0%"]), ("spec.minAvailable", ["100%", "100%"])];
     for (field, values) in blocks {
         if let Some(at) = object.root.get(field).filter(|at| values.contains(&at.words().as_str())) {

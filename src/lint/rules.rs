@@ -141,7 +141,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "removed-api",
         Error,
-        "objects and fields of versions that are gone: Provisioner, karpenter.sh/v1beta1, spec.disruption.expireAfter, WhenUnderutilized, autoscaling/v2beta2, policy/v1beta1",
+        "objects and fields of versions that are gone, around scaling and nodes: Provisioner, Machine, AWSNodeTemplate, v1beta1 of Karpenter, spec.disruption.expireAfter, WhenUnderutilized, keda.k8s.io, workloads of extensions and of apps/v1beta1 and v1beta2, and v1beta1 or v2beta1 and v2beta2 of CronJob, HPA, PriorityClass and PodDisruptionBudget",
         "the API server does not know it: the object is refused, or the field silently dropped",
         "",
     ),

@@ -12,13 +12,6 @@ const DOUBLES: f64 = 15.0 * 60.0;
 
 /// Checks one; true: it is of a kind that is known.
 pub(super) fn check(object: &Object, context: &Context, findings: &mut Vec<Finding>) -> bool {
-    if object.kind == "HorizontalPodAutoscaler" {
-        if matches!(object.api_version.as_str(), "autoscaling/v2beta1" | "autoscaling/v2beta2") {
-            let at = object.root.entry("apiVersion").unwrap_or(&object.root);
-            let message = format!("{} is gone since Kubernetes 1.26", object.api_version);
-            found(findings, "removed-api", object, at, "apiVersion", message, "apiVersion: autoscaling/v2".into());
-        }
-    }
     for aim in utilizations(object) {
         judge(object, aim.at, &aim.field, context, findings);
     }
