@@ -88,6 +88,7 @@ fn a_broken_range_is_repaired_to_what_it_means() {
     assert_eq!(instead("\"0 9 * * sat-sun"), "schedule: \"0 9 * * 0,6\"");
     assert_eq!(instead("\"CRON_TZ"), "schedule: \"0 9 * * *\"");
     assert_eq!(instead("nodes: 0 is a number"), "nodes: \"0\"");
+    assert_eq!(instead("reasons is Empty; expected a list"), "reasons: [Empty]");
 }
 
 #[test]

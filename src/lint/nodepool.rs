@@ -31,6 +31,11 @@ pub(super) fn check(object: &Object, context: &Context, findings: &mut Vec<Findi
     }
     let Some(budgets) = disruption.entry("budgets") else { return true };
     match budgets.items().len() {
+        _ if !matches!(budgets.value, Value::List(_)) => {
+            let field = "spec.disruption.budgets";
+            let message = format!("budgets is {}; expected a list", budgets.words());
+            found(findings, "budgets-list", object, budgets, field, message, String::new());
+        }
         0 => found(
             findings,
             "budgets-empty",
@@ -150,6 +155,12 @@ impl Entry<'_> {
 
     fn reasons(&self, findings: &mut Vec<Finding>) {
         let Some(at) = self.at.entry("reasons") else { return };
+        if !matches!(at.value, Value::List(_)) {
+            let (message, instead) =
+                (format!("reasons is {}; expected a list", at.words()), format!("reasons: [{}]", at.words()));
+            let instead = if REASONS.contains(&at.words().as_str()) { instead } else { String::new() };
+            return self.say(findings, "budgets-list", "reasons", message, instead);
+        }
         if at.items().is_empty() {
             return self.say(findings, "reasons-empty", "reasons", "reasons is an empty list".into(), String::new());
         }

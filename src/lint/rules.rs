@@ -81,6 +81,13 @@ pub const RULES: &[Rule] = &[
         "every node may be disrupted at once: an explicit empty list is not the default of 10%",
         "budgets:\n- nodes: 10%",
     ),
+    rule_of(
+        "budgets-list",
+        Error,
+        "budgets or reasons that are no list",
+        "the API refuses the object (422)",
+        "budgets:\n- nodes: 10%\n  reasons: [Underutilized, Empty]",
+    ),
     rule_of("budgets-too-many", Error, "more than 50 budgets", "the API refuses the object (422)", ""),
     rule_of(
         "reasons-empty",
