@@ -3,7 +3,7 @@
 //! In `tests/data/lint/bad` a comment `# !RULE` ends every line that a finding must point to, and no other line has one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 
-use forescale::lint::{Context, RULES, Report, lint, objects, reference, sarif};
+use forescale::lint::{Context, Object, RULES, Report, lint, objects, reference, sarif};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -88,6 +88,7 @@ fn a_broken_range_is_repaired_to_what_it_means() {
     assert_eq!(instead("\"0 9 * * sat-sun"), "schedule: \"0 9 * * 0,6\"");
     assert_eq!(instead("\"CRON_TZ"), "schedule: \"0 9 * * *\"");
     assert_eq!(instead("nodes: 0 is a number"), "nodes: \"0\"");
+    assert_eq!(instead("reasons is Empty; expected a list"), "reasons: [Empty]");
 }
 
 #[test]
@@ -95,7 +96,73 @@ fn hours_are_said_in_both_zones() {
     let report = report(&root("tests/data/lint/bad/hours.yaml"));
     let finding = report.findings.iter().find(|f| f.rule == "budget-time-zone").unwrap();
     assert!(finding.message.contains("09:00 to 18:00 UTC, 10:00 to 19:00 there"), "{}", finding.message);
-    assert!(finding.instead.starts_with("schedule: \"0 8 * * mon-fri\""), "{}", finding.instead);
+    assert!(finding.instead.starts_with("schedule: \"0 8 * * 1-5\""), "{}", finding.instead);
+}
+
+#[test]
+fn a_bad_annotation_is_told_as_the_daemon_tells_it() {
+    let report = report(&root("tests/data/lint/bad/annotations.yaml"));
+    let said: Vec<(&str, &str)> =
+        report.findings.iter().map(|f| (f.message.as_str(), f.instead.lines().next().unwrap())).collect();
+    let has = |message: &str, instead: &str| said.iter().any(|(m, i)| m.starts_with(message) && i.starts_with(instead));
+    assert!(
+        has("forescale.dev/mode: expected observe or act; found \"atc\"", "forescale.dev/mode: 'observe'"),
+        "{said:#?}"
+    );
+    assert!(
+        has("forescale.dev/modee: expected a known annotation; found forescale.dev/modee; did you mean", "#"),
+        "{said:#?}"
+    );
+    assert!(has("forescale.dev/min-replicas: expected at most max-replicas, which is 2; found 50", "#"), "{said:#?}");
+    assert!(has("forescale.dev/max-replicas: 8 is no text", "forescale.dev/max-replicas: \"8\""), "{said:#?}");
+}
+
+#[test]
+fn what_git_has_is_judged_by_what_the_cluster_says() {
+    let hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {kind: Deployment, name: web}\n  minReplicas: 2\n  maxReplicas: 9\n";
+    let deployment = |inner: &str| {
+        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n{inner}\nspec: {{replicas: 3}}\n")
+    };
+    let act = deployment("  annotations: {forescale.dev/mode: act}");
+    // a folder of Git may be called like what a cluster gives
+    let git = |text: &str| objects("cluster/web.yaml", text).unwrap();
+    let cluster = |text: &str| -> Vec<Object> {
+        objects("cluster/x/web", text).unwrap().into_iter().map(|object| Object { live: true, ..object }).collect()
+    };
+    let rules = |all: [Vec<Object>; 3]| -> Vec<&str> {
+        lint(&all.concat(), &Context::default()).findings.iter().map(|f| f.rule).collect()
+    };
+    assert_eq!(rules([cluster(hpa), cluster(&act), vec![]]), [""; 0], "Git has neither");
+    assert_eq!(rules([git(hpa), cluster(&act), vec![]]), ["min-replicas-in-git"]);
+    let both = ["min-replicas-in-git", "replicas-in-git"];
+    assert_eq!(BTreeSet::from_iter(rules([git(hpa), git(&deployment("")), cluster(&act)])), BTreeSet::from(both));
+    assert_eq!(BTreeSet::from_iter(rules([git(hpa), git(&act), vec![]])), BTreeSet::from(both));
+    assert_eq!(rules([cluster(&deployment("")), cluster(hpa), git(&deployment(""))]), ["replicas-in-git"]);
+}
+
+#[test]
+fn keda_allows_a_hundred_replicas_where_nobody_says() {
+    let text =
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: a}\nspec:\n  scaleTargetRef: {name: a}\n";
+    let said = |peak: u32| {
+        let context = Context { peak_replicas: vec![("*".into(), peak)], ..Context::default() };
+        let report = lint(&objects("a.yaml", text).unwrap(), &context);
+        report.findings.into_iter().map(|f| (f.rule, f.instead)).collect::<Vec<_>>()
+    };
+    assert_eq!(said(100), []);
+    assert_eq!(said(101), [("max-replicas-below-peak", "maxReplicaCount: 101".to_owned())]);
+}
+
+#[test]
+fn what_is_gone_is_counted_and_has_a_successor_of_its_own_kind() {
+    let report = report(&root("tests/data/lint/bad/removed.yaml"));
+    assert_eq!((report.checked, report.skipped), (12, 3));
+    let instead = |object: &str| report.findings.iter().find(|f| f.object == object).unwrap().instead.clone();
+    assert_eq!(instead("AWSNodeTemplate template"), "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass");
+    assert_eq!(instead("EC2NodeClass class"), "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass");
+    assert_eq!(instead("NodeClaim claim"), "apiVersion: karpenter.sh/v1\nkind: NodeClaim");
+    assert_eq!(instead("CronJob ancient"), "apiVersion: batch/v1\nkind: CronJob");
+    assert!(instead("Provisioner old").starts_with("apiVersion: karpenter.sh/v1\nkind: NodePool\nspec:"));
 }
 
 /// The parts of the SARIF 2.1.0 schema that a viewer relies on.

@@ -7,6 +7,7 @@ use forescale::config::Config;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::process::Command;
 
 /// group/resource → verbs.
 type Rights = BTreeMap<(String, String), Vec<String>>;
@@ -89,6 +90,34 @@ fn the_sweeper_has_fewer_rights_than_the_daemon_and_parses() {
 }
 
 #[test]
+fn one_line_names_the_image_of_the_daemon_and_of_the_sweep() {
+    let kustomization = &documents("kustomization.yaml")[0];
+    let [image] = &kustomization["images"].as_array().unwrap()[..] else { panic!("one image is to be named") };
+    let name = image["name"].as_str().unwrap();
+    assert!(image["newName"].is_string() && image["newTag"].is_string());
+    let mut containers = Vec::new();
+    for file in texts(&kustomization["resources"]) {
+        for object in documents(&file) {
+            let pod = match object["kind"].as_str() {
+                Some("Deployment") => &object["spec"]["template"]["spec"],
+                Some("CronJob") => &object["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+                _ => continue,
+            };
+            containers.extend(pod["containers"].as_array().unwrap().clone());
+        }
+    }
+    assert_eq!(containers.len(), 2, "the daemon and the sweep");
+    for container in &containers {
+        // kustomize renames an image whose name without its tag is this one
+        let (own, _tag) = container["image"].as_str().unwrap().rsplit_once(':').unwrap();
+        assert_eq!(own, name, "{} would keep an image that nobody named", container["name"]);
+        assert_eq!(container["image"], containers[0]["image"]);
+    }
+    let readme = std::fs::read_to_string(format!("{}/README.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert!(readme.contains("`deploy/manifests/kustomization.yaml`"), "the README says where");
+}
+
+#[test]
 fn alerts_ask_for_metrics_that_there_are() {
     let alerts = &documents("../alerts.yaml")[0];
     // a family without a value yet is not rendered, so what is registered is looked for
@@ -96,15 +125,30 @@ fn alerts_ask_for_metrics_that_there_are() {
     let rules = alerts["groups"][0]["rules"].as_array().unwrap();
     assert!(rules.len() >= 4);
     for rule in rules {
-        let words = rule["expr"].as_str().unwrap().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let asked: Vec<&str> = words.filter(|w| w.starts_with("forescale_")).collect();
-        assert!(!asked.is_empty());
-        for name in asked {
+        let words: Vec<&str> =
+            rule["expr"].as_str().unwrap().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let asked = || words.iter().filter(|w| w.starts_with("forescale_"));
+        // kube-state-metrics speaks of the CronJob, which serves none
+        assert!(asked().count() > 0 || words.iter().any(|w| w.starts_with("kube_cronjob_")), "{}", rule["alert"]);
+        for name in asked() {
             let own = name.trim_start_matches("forescale_");
             assert!(registered.contains(&format!("\"{own}\",")), "{name} is not served");
         }
         assert!(rule["annotations"]["action"].is_string(), "every alert says what to do");
     }
+}
+
+#[test]
+fn alerts_fire_when_they_should() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let Ok(done) =
+        Command::new("promtool").args(["test", "rules", "tests/data/alerts.yaml"]).current_dir(root).output()
+    else {
+        eprintln!("skipped: promtool is not installed (Debian and Ubuntu: apt-get install prometheus)");
+        return;
+    };
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{said}");
 }
 
 #[test]

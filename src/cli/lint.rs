@@ -10,7 +10,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Find mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod templates.
+/// Find mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas, pod templates
+/// and Forescale's own annotations.
 ///
 /// Files may hold several documents, Lists, and kinds that are not known: those are skipped and counted. Each finding
 /// says what happens at run time, and YAML that does what is meant. docs/lint.md has every rule.
@@ -193,7 +194,7 @@ fn from_cluster(args: &Args) -> Result<Vec<Object>, Failure> {
                     None => format!("cluster/{}/{name}", resource.plural),
                 };
                 let text = serde_json::to_string_pretty(&object).context("cannot be shown as JSON")?;
-                all.extend(objects(&place, &text)?);
+                all.extend(objects(&place, &text)?.into_iter().map(|object| Object { live: true, ..object }));
             }
         }
         Ok(all)

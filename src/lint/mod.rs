@@ -3,9 +3,14 @@
 //! Pure: text → findings. Files may hold several documents, `List`s, comments in any language and kinds that are not
 //! known; those are skipped and counted.
 
+mod annotations;
+mod hours;
 mod nodepool;
+mod peaks;
+mod placeholders;
 mod pods;
 mod read;
+mod removed;
 mod rules;
 mod sarif;
 mod scaling;
@@ -90,26 +95,29 @@ pub struct Report {
 pub fn lint(objects: &[Object], context: &Context) -> Report {
     let mut report = Report::default();
     for object in objects {
+        // kinds that are gone are known by that alone
+        let gone = removed::check(object, &mut report.findings);
         let known = match object.kind.as_str() {
-            "NodePool" | "Provisioner" | "AWSNodeTemplate" | "Machine" => {
-                nodepool::check(object, context, &mut report.findings)
-            }
+            "NodePool" => nodepool::check(object, context, &mut report.findings),
             "HorizontalPodAutoscaler" | "ScaledObject" => scaling::check(object, context, &mut report.findings),
             "PriorityClass"
             | "PodDisruptionBudget"
             | "Deployment"
             | "StatefulSet"
             | "DaemonSet"
+            | "ReplicaSet"
             | "Pod"
-            | "PodTemplate" => pods::check(object, &mut report.findings),
+            | "PodTemplate" => pods::check(objects, object, &mut report.findings),
             "ResourceQuota" | "CapacityBuffer" => true,
-            _ => false,
+            _ => gone,
         };
+        annotations::check(object, &mut report.findings);
         match known {
             true => report.checked += 1,
             false => report.skipped += 1,
         }
     }
+    placeholders::check(objects, &mut report.findings);
     together::check(objects, context, &mut report.findings);
     report.findings.sort_by(|a, b| (&a.file, a.line, a.column, a.rule).cmp(&(&b.file, b.line, b.column, b.rule)));
     report.findings.dedup();

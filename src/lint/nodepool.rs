@@ -1,30 +1,18 @@
-//! NodePools, and what they were called before.
+//! NodePools.
 
-use super::{Context, Finding, Node, Object, Value, found};
+use super::{Context, Finding, Node, Object, Value, found, hours};
 use crate::plan::guard::{REASONS, go_duration};
 use crate::policy::cron::Cron;
 
 /// Entries the API takes.
 const BUDGETS_MAX: usize = 50;
-/// Working hours that budgets are meant for, minutes of the local day.
-const WORKING: (i64, i64) = (8 * 60, 18 * 60);
 
 /// Checks one; true: it is of a kind that is known.
 pub(super) fn check(object: &Object, context: &Context, findings: &mut Vec<Finding>) -> bool {
-    let group = object.api_version.split('/').next().unwrap_or_default();
-    if object.kind == "Machine" && !group.starts_with("karpenter") {
+    if !object.api_version.starts_with("karpenter.sh/") {
         return false;
     }
-    let old = object.kind != "NodePool" || object.api_version != "karpenter.sh/v1";
-    if old {
-        if !group.starts_with("karpenter") {
-            return false;
-        }
-        let message = format!("{} {} is gone since Karpenter 1.0", object.api_version, object.kind);
-        let at = object.root.entry("apiVersion").unwrap_or(&object.root);
-        let instead = "apiVersion: karpenter.sh/v1\nkind: NodePool\nspec:\n  template:\n    spec:\n      expireAfter: 720h\n  disruption:\n    consolidationPolicy: WhenEmptyOrUnderutilized\n    consolidateAfter: 5m";
-        found(findings, "removed-api", object, at, "apiVersion", message, instead.into());
-    }
+    let old = object.api_version != "karpenter.sh/v1";
     weight(object, findings);
     let Some(disruption) = object.root.get("spec.disruption") else { return true };
     if let Some(at) = disruption.entry("expireAfter").filter(|_| !old) {
@@ -43,6 +31,11 @@ pub(super) fn check(object: &Object, context: &Context, findings: &mut Vec<Findi
     }
     let Some(budgets) = disruption.entry("budgets") else { return true };
     match budgets.items().len() {
+        _ if !matches!(budgets.value, Value::List(_)) => {
+            let field = "spec.disruption.budgets";
+            let message = format!("budgets is {}; expected a list", budgets.words());
+            found(findings, "budgets-list", object, budgets, field, message, String::new());
+        }
         0 => found(
             findings,
             "budgets-empty",
@@ -121,9 +114,12 @@ impl Entry<'_> {
         let Some(text) = schedule.map(Node::words) else { return };
         match Cron::parse_even_if_never(&text) {
             Ok(Some(cron)) => {
-                let length = duration.and_then(|d| go_duration(&d.words()));
-                if let Some(length) = length {
-                    self.local(&cron, &text, length.as_secs().cast_signed(), context, findings);
+                let length = duration.and_then(|d| go_duration(&d.words())).map(|d| d.as_secs().cast_signed());
+                let mistake = length.zip(context.time_zone.as_ref());
+                let mistake =
+                    mistake.and_then(|(length, zone)| hours::mistake(&cron, &text, length, zone, context.now));
+                if let Some(hours::Mistake { message, instead }) = mistake {
+                    self.say(findings, "budget-time-zone", "schedule", message, instead);
                 }
             }
             Ok(None) => {
@@ -159,6 +155,12 @@ impl Entry<'_> {
 
     fn reasons(&self, findings: &mut Vec<Finding>) {
         let Some(at) = self.at.entry("reasons") else { return };
+        if !matches!(at.value, Value::List(_)) {
+            let (message, instead) =
+                (format!("reasons is {}; expected a list", at.words()), format!("reasons: [{}]", at.words()));
+            let instead = if REASONS.contains(&at.words().as_str()) { instead } else { String::new() };
+            return self.say(findings, "budgets-list", "reasons", message, instead);
+        }
         if at.items().is_empty() {
             return self.say(findings, "reasons-empty", "reasons", "reasons is an empty list".into(), String::new());
         }
@@ -175,48 +177,6 @@ impl Entry<'_> {
                 };
                 found(findings, "budget-reason", self.object, reason, &field, message, instead);
             }
-        }
-    }
-
-    /// A window that would lie in working hours if it were local, and does not.
-    fn local(&self, cron: &Cron, text: &str, length: i64, context: &Context, findings: &mut Vec<Finding>) {
-        let Some(zone) = &context.time_zone else { return };
-        if !matches!(text.split_whitespace().nth(1), Some(hour) if hour.parse::<u8>().is_ok()) || length > 20 * 3600 {
-            return;
-        }
-        let Some(hit) = cron.next(context.now) else { return };
-        let Ok(stamp) = jiff::Timestamp::from_second(hit) else { return };
-        let offset = i64::from(zone.to_offset(stamp).seconds()) / 60;
-        let begin = hit.rem_euclid(86_400) / 60;
-        let minutes = length / 60;
-        let overlap = |from: i64| -> i64 {
-            let day = |shift: i64| (from + minutes + shift).min(WORKING.1) - (from + shift).max(WORKING.0);
-            [-1440, 0, 1440].into_iter().map(|s| day(s).max(0)).sum()
-        };
-        let (meant, real) = (overlap(begin), overlap((begin + offset).rem_euclid(1440)));
-        if offset != 0 && meant > 0 && real < meant {
-            let clock = |m: i64| format!("{:02}:{:02}", m.rem_euclid(1440) / 60, m.rem_euclid(60));
-            let local = begin + offset;
-            let how = if real == 0 { "never in the working hours" } else { "partly outside the working hours" };
-            let message = format!(
-                "{text:?} is {} to {} UTC, {} to {} there: {how} 08:00 to 18:00",
-                clock(begin),
-                clock(begin + minutes),
-                clock(local),
-                clock(local + minutes)
-            );
-            let utc = (begin - offset).rem_euclid(1440);
-            let rest: Vec<&str> = text.split_whitespace().skip(2).collect();
-            let instead = format!(
-                "schedule: \"{} {} {}\" # UTC; {} there now, an hour off when the clocks change\nduration: {}h{}m",
-                utc % 60,
-                utc / 60,
-                rest.join(" "),
-                clock(begin),
-                minutes / 60,
-                minutes % 60
-            );
-            self.say(findings, "budget-time-zone", "schedule", message, instead);
         }
     }
 }

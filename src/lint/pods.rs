@@ -1,16 +1,17 @@
 //! Pod templates, PriorityClasses and PodDisruptionBudgets by themselves.
 
+use super::placeholders::is_placeholder;
 use super::{Finding, Node, Object, found};
 use crate::plan::guard::go_duration;
 
 const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 
 /// Checks one; true: it is of a kind that is known.
-pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
+pub(super) fn check(objects: &[Object], object: &Object, findings: &mut Vec<Finding>) -> bool {
     match object.kind.as_str() {
         "PriorityClass" => priority_class(object, findings),
         "PodDisruptionBudget" => disruption_budget(object, findings),
-        _ => template(object, findings),
+        _ => template(objects, object, findings),
     }
     true
 }
@@ -32,11 +33,6 @@ fn priority_class(object: &Object, findings: &mut Vec<Finding>) {
 }
 
 fn disruption_budget(object: &Object, findings: &mut Vec<Finding>) {
-    if object.api_version == "policy/v1beta1" {
-        let at = object.root.entry("apiVersion").unwrap_or(&object.root);
-        let message = "policy/v1beta1 is gone since Kubernetes 1.25".to_string();
-        found(findings, "removed-api", object, at, "apiVersion", message, "apiVersion: policy/v1".into());
-    }
     let blocks = [("spec.maxUnavailable", ["0", "0%"]), ("spec.minAvailable", ["100%", "100%"])];
     for (field, values) in blocks {
         if let Some(at) = object.root.get(field).filter(|at| values.contains(&at.words().as_str())) {
@@ -51,31 +47,19 @@ pub(super) fn pod(object: &Object) -> Option<&Node> {
     match object.kind.as_str() {
         "Pod" => Some(&object.root),
         "PodTemplate" => object.root.entry("template"),
-        "Deployment" | "StatefulSet" | "DaemonSet" => object.root.get("spec.template"),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => object.root.get("spec.template"),
         _ => None,
     }
 }
 
-/// Whether its pods only hold a place: by image, or by a negative-sounding name of their class.
-pub(super) fn is_placeholder(object: &Object) -> bool {
-    let Some(spec) = pod(object).and_then(|p| p.entry("spec")) else { return false };
-    let image = |c: &Node| {
-        let image = c.entry("image").map(Node::words).unwrap_or_default();
-        let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default().to_owned();
-        name == "pause" || name.starts_with("pause-")
-    };
-    let containers = spec.entry("containers").map(Node::items).unwrap_or_default();
-    !containers.is_empty() && containers.iter().all(image)
-}
-
-fn template(object: &Object, findings: &mut Vec<Finding>) {
+fn template(objects: &[Object], object: &Object, findings: &mut Vec<Finding>) {
     let Some(pod) = pod(object) else { return };
     let annotation = pod.get("metadata.annotations").and_then(|a| a.entry(DO_NOT_DISRUPT));
     if let Some(at) = annotation.filter(|at| at.text().is_none_or(|t| t != "true" && go_duration(t).is_none())) {
         let message = format!("{DO_NOT_DISRUPT}: {} means nothing to Karpenter", at.words());
         found(findings, "do-not-disrupt-value", object, at, "metadata.annotations", message, String::new());
     }
-    if !is_placeholder(object) {
+    if !is_placeholder(objects, object) {
         return;
     }
     let grace = pod.get("spec.terminationGracePeriodSeconds");

@@ -108,6 +108,8 @@ impl Node {
 pub struct Object {
     /// Where it was read from.
     pub file: String,
+    /// It is what a cluster has, not what somebody wrote.
+    pub live: bool,
     /// `apiVersion`.
     pub api_version: String,
     /// `kind`; empty where it has none.
@@ -155,7 +157,7 @@ fn open(file: &str, node: Node, all: &mut Vec<Object>) {
     }
     let namespace = Some(text("metadata.namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
     let (api_version, name) = (text("apiVersion"), text("metadata.name"));
-    all.push(Object { file: file.to_owned(), api_version, kind, namespace, name, root: node });
+    all.push(Object { file: file.to_owned(), live: false, api_version, kind, namespace, name, root: node });
 }
 
 fn convert(yaml: &MarkedYaml<'_>, depth: usize) -> Node {

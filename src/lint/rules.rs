@@ -81,6 +81,13 @@ pub const RULES: &[Rule] = &[
         "every node may be disrupted at once: an explicit empty list is not the default of 10%",
         "budgets:\n- nodes: 10%",
     ),
+    rule_of(
+        "budgets-list",
+        Error,
+        "budgets or reasons that are no list",
+        "the API refuses the object (422)",
+        "budgets:\n- nodes: 10%\n  reasons: [Underutilized, Empty]",
+    ),
     rule_of("budgets-too-many", Error, "more than 50 budgets", "the API refuses the object (422)", ""),
     rule_of(
         "reasons-empty",
@@ -106,7 +113,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "weight-order",
         Warning,
-        "a spot pool with a lower weight than the on-demand pool",
+        "a spot pool with a lower weight than the on-demand pool, or with none beside one that has",
         "the larger weight is tried first: spot is only used when on-demand is at its limit",
         "weight: 100 # spot\n---\nweight: 10 # on-demand",
     ),
@@ -134,42 +141,42 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "limits-below-peak",
         Error,
-        "limits of all NodePools together below what the peak asks for (needs --peak-replicas or --peaks-from)",
+        "cpu or memory limits of all NodePools together below what the peak asks for; limits of nodes or of other resources are not judged (needs --peak-replicas or --peaks-from)",
         "at the peak no further node is ordered and pods stay Pending",
         "",
     ),
     rule_of(
         "removed-api",
         Error,
-        "objects and fields of versions that are gone: Provisioner, karpenter.sh/v1beta1, spec.disruption.expireAfter, WhenUnderutilized, autoscaling/v2beta2, policy/v1beta1",
+        "objects and fields of versions that are gone, around scaling and nodes: Provisioner, Machine, AWSNodeTemplate, v1beta1 of Karpenter, spec.disruption.expireAfter, WhenUnderutilized, keda.k8s.io, workloads of extensions and of apps/v1beta1 and v1beta2, and v1beta1 or v2beta1 and v2beta2 of CronJob, HPA, PriorityClass and PodDisruptionBudget",
         "the API server does not know it: the object is refused, or the field silently dropped",
         "",
     ),
     rule_of(
         "hpa-target-high",
         Warning,
-        "an HPA whose utilization target leaves less room than a load that doubles in 15 minutes gains in one lead time (3m, or --lead-time)",
+        "an HPA or a KEDA trigger whose utilization target leaves less room than a load that doubles in 15 minutes gains in one lead time (3m, or --lead-time)",
         "load outgrows what is there before new replicas are Ready",
         "",
     ),
     rule_of(
         "hpa-without-request",
         Error,
-        "an HPA on utilization over containers without a request",
+        "an HPA or a KEDA trigger on cpu or memory utilization over containers without a request",
         "the HPA cannot compute it (FailedGetResourceMetric) and does not scale",
         "resources:\n  requests: {cpu: 500m}",
     ),
     rule_of(
         "hpa-bounds",
         Error,
-        "minReplicas above maxReplicas, or maxReplicas below 1",
+        "minReplicas above maxReplicas, or maxReplicas below 1; without maxReplicaCount KEDA's is 100",
         "the API refuses the object (422)",
         "",
     ),
     rule_of(
         "max-replicas-below-peak",
         Error,
-        "maxReplicas below the forecast peak (needs --peak-replicas or --peaks-from)",
+        "maxReplicas below the forecast peak; without maxReplicaCount KEDA's is 100 (needs --peak-replicas or --peaks-from)",
         "the floor stops at maxReplicas and the peak is not served",
         "",
     ),
@@ -181,6 +188,13 @@ pub const RULES: &[Rule] = &[
         "# leave minReplicas out, or for Argo CD:\nignoreDifferences:\n- {group: autoscaling, kind: HorizontalPodAutoscaler, managedFieldsManagers: [forescale]}\n# with syncOptions: [RespectIgnoreDifferences=true]",
     ),
     rule_of(
+        "annotation",
+        Error,
+        "forescale.dev annotations of a Deployment or StatefulSet that have an unknown name or cannot be read",
+        "nothing is decided for the workload until it is put right, an event says so; without a readable mode it is not opted in",
+        "# docs/annotations.md has every name, form and example",
+    ),
+    rule_of(
         "replicas-in-git",
         Warning,
         "spec.replicas of a workload that an autoscaler scales",
@@ -190,14 +204,14 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "quota-below-peak",
         Error,
-        "a ResourceQuota below what the peak asks for (needs --peak-replicas or --peaks-from)",
+        "a ResourceQuota on cpu, memory or pods below what the peak asks for; other resources are not judged (needs --peak-replicas or --peaks-from)",
         "pods beyond it are never created: the Deployment says FailedCreate, and nothing is Pending",
         "",
     ),
     rule_of(
         "pause-pdb",
         Warning,
-        "a PodDisruptionBudget over placeholder pods",
+        "a PodDisruptionBudget over placeholder pods: a pause image, or containers that only sleep in a class of negative priority",
         "their nodes become the least preferred for preemption, and drains wait for them",
         "# no PodDisruptionBudget for placeholders",
     ),
@@ -253,7 +267,7 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 /// `docs/lint.md`.
 pub fn reference() -> String {
     let mut text = String::from(
-        "# Lint\n\n`forescale lint` finds mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas and pod\ntemplates before they cost a night. Generated from `src/lint/rules.rs` by `UPDATE=1 cargo test lint`.\n\n```sh\nforescale lint k8s/*.yaml\nhelm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80\nforescale lint --cluster --peaks-from http://127.0.0.1:8080\nforescale lint k8s/*.yaml --sarif > lint.sarif\n```\n\nExit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read. Kinds that are not known are skipped and counted.\n",
+        "# Lint\n\n`forescale lint` finds mistakes in NodePools, HPAs, ScaledObjects, PriorityClasses, PodDisruptionBudgets, quotas, pod templates and\nForescale's own annotations before they cost a night. Generated from `src/lint/rules.rs` by `UPDATE=1 cargo test lint`.\n\n```sh\nforescale lint k8s/*.yaml\nhelm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80\nforescale lint --cluster --peaks-from http://127.0.0.1:8080\nforescale lint k8s/*.yaml --sarif > lint.sarif\n```\n\nExit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read. Kinds that are not known are skipped and counted.\n",
     );
     for rule in RULES {
         let severity = match rule.severity {
