@@ -53,12 +53,12 @@ fn show(imported: &Imported) -> String {
     for note in &imported.notes {
         let _ = writeln!(out, "# note: {note}");
     }
-    out.push_str("forescale.dev/mode: observe\n");
-    let _ = writeln!(out, "forescale.dev/min-replicas: \"{}\"", imported.base);
-    let _ = writeln!(out, "forescale.dev/max-replicas: \"{}\"", imported.most);
-    out.push_str("forescale.dev/schedule: |\n");
-    for window in &imported.windows {
-        let _ = writeln!(out, "  {window}");
+    for (name, value) in imported.annotations() {
+        let _ = match value.contains([' ', '\n']) {
+            true => writeln!(out, "{name}: |\n  {}", value.replace('\n', "\n  ")),
+            false if value.parse::<u64>().is_ok() => writeln!(out, "{name}: \"{value}\""),
+            false => writeln!(out, "{name}: {value}"),
+        };
     }
     match imported.difference.len() {
         0 => out.push_str("# the week to come: the same number in every minute\n"),

@@ -1,6 +1,6 @@
 //! The objects in circulation → jobs.
 
-use super::{Group, Job};
+use super::{Group, Job, Turns};
 use crate::error::Problem;
 use crate::policy::cron::Cron;
 use crate::units::{MAX_REPLICAS, Replicas};
@@ -31,8 +31,17 @@ pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Pro
             }
         }
     }
-    let scaling = std::mem::take(&mut reader.scaling);
-    reader.groups.extend(scaling.into_values());
+    for group in std::mem::take(&mut reader.scaling).into_values() {
+        match group.turns.as_slice() {
+            [_] => reader.groups.push(group),
+            several => {
+                let zones: Vec<&str> = several.iter().map(|turns| turns.zone.as_str()).collect();
+                let expected = format!("one time zone for all that scale {}, whose numbers follow each other", group.workload);
+                let problem = Problem::new(reader.at(&group.from, "spec.timeZone"), expected, zones.join(" and "));
+                reader.problems.push(problem.help("name the same one in all; --time-zone is for those that name none"));
+            }
+        }
+    }
     if reader.groups.is_empty() && reader.problems.is_empty() {
         let expected = "a CronHorizontalPodAutoscaler, CronHPA, ScaledObject with a cron trigger, or CronJob that runs kubectl scale";
         reader.problems.push(Problem::new(name, expected, "none"));
@@ -44,8 +53,8 @@ struct Reader<'a> {
     name: &'a str,
     zone: &'a str,
     groups: Vec<Group>,
-    /// CronJobs by the workload that they scale and their zone.
-    scaling: BTreeMap<(String, String), Group>,
+    /// CronJobs by the workload that they scale.
+    scaling: BTreeMap<String, Group>,
     problems: Vec<Problem>,
     jobs: usize,
 }
@@ -179,7 +188,8 @@ impl Reader<'_> {
             return;
         }
         let workload = format!("{target_kind} {namespace}/{target}");
-        self.groups.push(Group { from: from.into(), workload, zone, jobs, exclude, base: None, notes });
+        let turns = vec![Turns { zone, jobs, exclude }];
+        self.groups.push(Group { from: from.into(), workload, turns, base: None, most: None, notes });
     }
 
     /// Each cron trigger of a ScaledObject is a window of its own; outside them `minReplicaCount` holds.
@@ -203,10 +213,13 @@ impl Reader<'_> {
             self.groups.push(Group {
                 from: format!("{from}, trigger {i}"),
                 workload: workload.clone(),
-                zone,
-                jobs: vec![Job { cron: start, target }, Job { cron: end, target: base }],
-                exclude: Vec::new(),
+                turns: vec![Turns {
+                    zone,
+                    jobs: vec![Job { cron: start, target }, Job { cron: end, target: base }],
+                    exclude: Vec::new(),
+                }],
                 base: Some(base),
+                most: None,
                 notes,
             });
         }
@@ -237,17 +250,25 @@ impl Reader<'_> {
         let cron = self.cron(self.at(from, "spec.schedule"), text(spec, &["schedule"]), Cron::parse);
         let (Some(zone), Some(cron)) = (zone, cron) else { return };
         let workload = format!("{} {}/{}", call.kind, call.namespace.unwrap_or(namespace), call.name);
-        let group = self.scaling.entry((workload.clone(), zone.clone())).or_insert_with(|| Group {
+        let group = self.scaling.entry(workload.clone()).or_insert_with(|| Group {
             from: String::new(),
             workload,
-            zone,
-            jobs: Vec::new(),
-            exclude: Vec::new(),
+            turns: Vec::new(),
             base: None,
-            notes,
+            most: None,
+            notes: Vec::new(),
         });
         group.from = if group.from.is_empty() { from.into() } else { format!("{}, {from}", group.from) };
-        group.jobs.push(Job { cron, target: call.replicas });
+        for note in notes {
+            if !group.notes.contains(&note) {
+                group.notes.push(note);
+            }
+        }
+        let job = Job { cron, target: call.replicas };
+        match group.turns.iter_mut().find(|turns| turns.zone == zone) {
+            Some(turns) => turns.jobs.push(job),
+            None => group.turns.push(Turns { zone, jobs: vec![job], exclude: Vec::new() }),
+        }
     }
 }
 

@@ -128,6 +128,56 @@ fn cron_jobs_that_scale_the_same_workload_go_together() {
     assert_eq!(imported.difference, []);
 }
 
+/// A CronJob of the namespace shop.
+fn cron_job(name: &str, schedule: &str, zone: &str, container: &str) -> String {
+    format!(
+        "---\nkind: CronJob\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  schedule: \"{schedule}\"\n{zone}  jobTemplate: {{spec: {{template: {{spec: {{containers: [{container}]}}}}}}}}\n"
+    )
+}
+
+fn scale(replicas: u32) -> String {
+    format!("{{command: [kubectl, scale, deploy/web, --replicas={replicas}]}}")
+}
+
+#[test]
+fn cron_jobs_in_two_zones_are_refused_together() {
+    let berlin = "  timeZone: Europe/Berlin\n";
+    let text = cron_job("up", "0 7 * * 1-5", berlin, &scale(8)) + &cron_job("down", "0 19 * * 1-5", "", &scale(2));
+    let (imported, problems) = import("f.yaml", &text, "UTC", NOW);
+    assert_eq!(imported, [], "half of it would be wrong");
+    let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("CronJob shop/up, CronJob shop/down: spec.timeZone"), "{told}");
+    assert!(told.contains("found Europe/Berlin and UTC"), "{told}");
+    let (imported, problems) = import("f.yaml", &text, "Europe/Berlin", NOW);
+    assert_eq!((imported.len(), problems), (1, Vec::new()));
+    assert_eq!(windows(&imported[0]), ["0 7 * * 1-5 12h Europe/Berlin min=8"]);
+    assert_eq!(imported[0].notes, ["says no time zone: Europe/Berlin is taken (--time-zone)"]);
+}
+
+#[test]
+fn without_a_window_there_is_no_schedule() {
+    for (replicas, names) in [(3, "mode min-replicas max-replicas"), (0, "mode min-replicas")] {
+        let imported = one(&cron_job("a", "0 8 * * *", "  timeZone: UTC\n", &scale(replicas)));
+        assert_eq!(imported.windows, []);
+        let given: Vec<String> = imported.annotations().into_iter().map(|(name, _)| name.replace(PREFIX, "")).collect();
+        assert_eq!(given.join(" "), names);
+        let note = format!("no window asks for more than {replicas} replicas: there is no schedule to set");
+        assert_eq!(imported.notes, [note]);
+    }
+}
+
+#[test]
+fn what_the_annotations_would_refuse_is_not_imported() {
+    let jobs: String = (0..96)
+        .map(|i| format!("  - {{schedule: \"{} {} * * *\", targetSize: {}}}\n", i % 4 * 15, i / 4, 2 + i % 7))
+        .collect();
+    let text = format!("kind: CronHPA\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: {{name: web}}\n  jobs:\n{jobs}");
+    let (imported, problems) = import("f.yaml", &text, "UTC", NOW);
+    assert_eq!(imported, []);
+    let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert_eq!(told, "CronHPA default/web: expected at most 64 windows; found 82; write the annotations by hand");
+}
+
 #[test]
 fn what_cannot_be_said_exactly_is_shown() {
     let imported = one(r#"
