@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// Longest text that is read, in bytes.
 const BYTES_MAX: usize = 8 << 20;
+/// `maxReplicaCount` of a ScaledObject that says none.
+const KEDA_MOST: Replicas = 100;
 /// Jobs and triggers of one text at most.
 const JOBS_MAX: usize = 1000;
 
@@ -131,8 +133,9 @@ impl Reader<'_> {
             self.problems.push(Problem::new(at, "an IANA time zone such as Europe/Berlin", zone));
             return None;
         }
-        if said.is_none() {
-            notes.push(format!("says no time zone: {zone} is taken (--time-zone)"));
+        let note = format!("says no time zone: {zone} is taken (--time-zone)");
+        if said.is_none() && !notes.contains(&note) {
+            notes.push(note);
         }
         Some(zone.to_string())
     }
@@ -192,36 +195,35 @@ impl Reader<'_> {
         self.groups.push(Group { from: from.into(), workload, turns, base: None, most: None, notes });
     }
 
-    /// Each cron trigger of a ScaledObject is a window of its own; outside them `minReplicaCount` holds.
+    /// The cron triggers of a ScaledObject hold at once, and the largest counts; outside them `minReplicaCount` does.
     fn scaled_object(&mut self, value: &Value, from: &str, namespace: &str) {
         let Some(spec) = value.get("spec") else { return };
         let kind = text(spec, &["scaleTargetRef", "kind"]).unwrap_or("Deployment");
         let workload = format!("{kind} {namespace}/{}", text(spec, &["scaleTargetRef", "name"]).unwrap_or_default());
         let base = number(spec.get("minReplicaCount")).unwrap_or(0);
+        let most = number(spec.get("maxReplicaCount")).unwrap_or(KEDA_MOST);
+        let (mut turns, mut notes) = (Vec::new(), Vec::new());
         for (i, trigger) in entries(spec.get("triggers")).iter().enumerate() {
             if text(trigger, &["type"]) != Some("cron") || !self.room() {
                 continue;
             }
             let at = |key: &str| format!("spec.triggers[{i}].metadata.{key}");
             let metadata = trigger.get("metadata").unwrap_or(&Value::Null);
-            let mut notes = Vec::new();
             let zone = self.zone_of(self.at(from, &at("timezone")), text(metadata, &["timezone"]), &mut notes);
             let start = self.cron(self.at(from, &at("start")), text(metadata, &["start"]), Cron::parse);
             let end = self.cron(self.at(from, &at("end")), text(metadata, &["end"]), Cron::parse);
             let target = self.count(self.at(from, &at("desiredReplicas")), metadata.get("desiredReplicas"));
             let (Some(zone), Some(start), Some(end), Some(target)) = (zone, start, end, target) else { continue };
-            self.groups.push(Group {
-                from: format!("{from}, trigger {i}"),
-                workload: workload.clone(),
-                turns: vec![Turns {
-                    zone,
-                    jobs: vec![Job { cron: start, target }, Job { cron: end, target: base }],
-                    exclude: Vec::new(),
-                }],
-                base: Some(base),
-                most: None,
-                notes,
-            });
+            if target > most {
+                notes.push(format!("{}: {target} is above maxReplicaCount {most}, which holds", at("desiredReplicas")));
+            }
+            let jobs =
+                vec![Job { cron: start, target: target.min(most).max(base) }, Job { cron: end, target: base }];
+            turns.push(Turns { zone, jobs, exclude: Vec::new() });
+        }
+        if !turns.is_empty() {
+            let (base, most) = (Some(base), Some(most));
+            self.groups.push(Group { from: from.into(), workload, turns, base, most, notes });
         }
     }
 

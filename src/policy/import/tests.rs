@@ -83,8 +83,8 @@ spec:
 }
 
 #[test]
-fn keda_cron_triggers_are_windows_of_their_own() {
-    let all = ok(r#"
+fn keda_cron_triggers_are_windows_of_one_schedule() {
+    let text = r#"
 kind: List
 items:
 - kind: ScaledObject
@@ -98,11 +98,22 @@ items:
     - type: cron
       metadata: {timezone: Asia/Kolkata, start: "0 6 * * *", end: "30 20 * * *", desiredReplicas: "10"}
     - type: cron
-      metadata: {timezone: Asia/Kolkata, start: "0 22 * * 6", end: "0 2 * * 0", desiredReplicas: "5"}
-"#);
-    assert_eq!(windows(&all[0]), ["0 6 * * * 870m Asia/Kolkata min=10"]);
-    assert_eq!(windows(&all[1]), ["0 22 * * 6 4h Asia/Kolkata min=5"]);
-    assert!(all.iter().all(|i| i.difference.is_empty() && i.base == 1 && i.notes.is_empty()), "{all:#?}");
+      metadata: {timezone: Europe/Berlin, start: "0 10 * * 6", end: "0 2 * * 0", desiredReplicas: "5"}
+    - type: cron
+      metadata: {timezone: Europe/Berlin, start: "0 3 * * *", end: "0 4 * * *", desiredReplicas: "0"}
+"#;
+    let imported = one(text);
+    assert_eq!(
+        windows(&imported),
+        ["0 6 * * * 870m Asia/Kolkata min=10", "0 10 * * 6 16h Europe/Berlin min=5"],
+        "both, each in its zone"
+    );
+    assert_eq!((imported.base, imported.most), (1, 100), "KEDA's default maxReplicaCount, not what cron asks for");
+    assert!(imported.difference.is_empty() && imported.notes.is_empty(), "{imported:#?}");
+    let capped = one(&text.replace("minReplicaCount: 1", "minReplicaCount: 1\n    maxReplicaCount: 8"));
+    assert_eq!(windows(&capped)[0], "0 6 * * * 870m Asia/Kolkata min=8");
+    assert_eq!((capped.most, capped.difference.len()), (8, 0));
+    assert_eq!(capped.notes, ["spec.triggers[1].metadata.desiredReplicas: 10 is above maxReplicaCount 8, which holds"]);
 }
 
 #[test]
