@@ -28,7 +28,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let (mut imported, mut problems) = (Vec::new(), Vec::new());
+    let (mut imported, mut problems, mut skipped) = (Vec::new(), Vec::new(), 0);
     for file in &args.files {
         let mut text = String::new();
         let name = file.display().to_string();
@@ -37,13 +37,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             _ => std::fs::read_to_string(file).map(|content| text = content),
         }
         .map_err(|e| Problem::new(&name, "a readable YAML or JSON file of UTF-8 text", e.to_string()))?;
-        let (found, wrong) = import(&name, &text, &args.time_zone, now);
+        let (found, wrong, others) = import(&name, &text, &args.time_zone, now);
         imported.extend(found);
         problems.extend(wrong);
+        skipped += others;
     }
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&imported).context("cannot be shown as JSON")?),
         false => print!("{}", imported.iter().map(show).collect::<Vec<_>>().join("\n")),
+    }
+    if skipped > 0 {
+        eprintln!("{skipped} objects that schedule no replicas skipped");
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::Usage(problems)) }
 }

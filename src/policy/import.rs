@@ -4,6 +4,7 @@
 //! lasts from a job to the next that sets another number. What cannot be said exactly is shown as a difference.
 
 mod convert;
+mod kubectl;
 mod read;
 
 use super::Window;
@@ -86,10 +87,10 @@ struct Group {
     notes: Vec<String>,
 }
 
-/// Reads YAML documents (or JSON), of which those that schedule replicas are imported and others left aside. `zone` is
-/// for objects that say none. Problems don't keep the rest from being imported.
-pub fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>) {
-    let (groups, mut problems) = read::groups(name, text, zone);
+/// Reads YAML documents (or JSON), of which those that schedule replicas are imported and others left aside: the third
+/// of what it gives is how many. `zone` is for objects that say none. Problems don't keep the rest from being imported.
+pub fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
+    let (groups, mut problems, skipped) = read::groups(name, text, zone);
     let mut imported = Vec::new();
     for group in groups {
         match Imported::of(group, now) {
@@ -97,7 +98,7 @@ pub fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, 
             Err(found) => problems.extend(found),
         }
     }
-    (imported, problems)
+    (imported, problems, skipped)
 }
 
 impl Imported {

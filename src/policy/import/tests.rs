@@ -5,7 +5,7 @@ use proptest::prelude::*;
 const NOW: Time = Time::from_secs(1_795_478_400 + 43_200);
 
 fn ok(text: &str) -> Vec<Imported> {
-    let (imported, problems) = import("f.yaml", text, "UTC", NOW);
+    let (imported, problems, _) = import("f.yaml", text, "UTC", NOW);
     assert_eq!(problems, []);
     imported
 }
@@ -154,15 +154,59 @@ fn scale(replicas: u32) -> String {
 fn cron_jobs_in_two_zones_are_refused_together() {
     let berlin = "  timeZone: Europe/Berlin\n";
     let text = cron_job("up", "0 7 * * 1-5", berlin, &scale(8)) + &cron_job("down", "0 19 * * 1-5", "", &scale(2));
-    let (imported, problems) = import("f.yaml", &text, "UTC", NOW);
+    let (imported, problems, _) = import("f.yaml", &text, "UTC", NOW);
     assert_eq!(imported, [], "half of it would be wrong");
     let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(told.contains("CronJob shop/up, CronJob shop/down: spec.timeZone"), "{told}");
     assert!(told.contains("found Europe/Berlin and UTC"), "{told}");
-    let (imported, problems) = import("f.yaml", &text, "Europe/Berlin", NOW);
+    let (imported, problems, _) = import("f.yaml", &text, "Europe/Berlin", NOW);
     assert_eq!((imported.len(), problems), (1, Vec::new()));
     assert_eq!(windows(&imported[0]), ["0 7 * * 1-5 12h Europe/Berlin min=8"]);
     assert_eq!(imported[0].notes, ["says no time zone: Europe/Berlin is taken (--time-zone)"]);
+}
+
+#[test]
+fn every_workload_of_every_call_is_imported() {
+    let zone = "  timeZone: UTC\n";
+    let both = "{command: [sh, -c, \"kubectl scale deploy web --replicas=8; kubectl scale deploy api --replicas=4\"]}";
+    let text = cron_job("up", "0 7 * * 1-5", zone, both)
+        + &cron_job(
+            "down",
+            "0 19 * * 1-5",
+            zone,
+            "{image: bitnami/kubectl, args: [scale, --replicas=2, deploy/web, deploy/api]}",
+        );
+    let all: Vec<(String, Vec<String>)> = ok(&text).iter().map(|i| (i.workload.clone(), windows(i))).collect();
+    let expected = [("api", 4), ("web", 8)]
+        .map(|(name, n)| (format!("Deployment shop/{name}"), vec![format!("0 7 * * 1-5 12h UTC min={n}")]));
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn a_cron_job_that_scales_in_other_words_is_told_and_one_that_does_not_is_counted() {
+    let said = |container: &str| {
+        let (imported, problems, skipped) = import("f.yaml", &cron_job("a", "0 8 * * *", "", container), "UTC", NOW);
+        assert_eq!((imported, skipped), (Vec::new(), 0));
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let told = said("{command: [sh, -c, \"kubectl scale deploy web --replicas=$N\"]}");
+    assert!(told.starts_with("f.yaml: CronJob shop/a: spec.jobTemplate: expected kubectl scale of"), "{told}");
+    assert!(told.contains("found kubectl scale deploy web --replicas=$N; left out"), "{told}");
+    assert!(said("{command: [/opt/scale.sh, web]}").contains("found /opt/scale.sh web"));
+    let text = cron_job("a", "0 8 * * *", "", "{command: [backup]}") + "---\nkind: Service\n---\n" + ALIBABA;
+    let (imported, problems, skipped) = import("f.yaml", &text, "UTC", NOW);
+    assert_eq!((imported.len(), problems, skipped), (1, Vec::new(), 2));
+}
+
+#[test]
+fn lists_of_any_kind_are_opened() {
+    let jobs = "jobs: [{schedule: '0 8 * * *', targetSize: 5}, {schedule: '0 9 * * *', targetSize: 2}]";
+    for kind in ["  kind: CronHPA\n", ""] {
+        let text = format!(
+            "kind: CronHPAList\nitems:\n- metadata: {{name: web}}\n{kind}  spec: {{scaleTargetRef: {{name: web}}, {jobs}}}\n"
+        );
+        assert_eq!(one(&text).from, "CronHPA default/web", "{text}");
+    }
 }
 
 #[test]
@@ -182,8 +226,9 @@ fn what_the_annotations_would_refuse_is_not_imported() {
     let jobs: String = (0..96)
         .map(|i| format!("  - {{schedule: \"{} {} * * *\", targetSize: {}}}\n", i % 4 * 15, i / 4, 2 + i % 7))
         .collect();
-    let text = format!("kind: CronHPA\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: {{name: web}}\n  jobs:\n{jobs}");
-    let (imported, problems) = import("f.yaml", &text, "UTC", NOW);
+    let text =
+        format!("kind: CronHPA\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: {{name: web}}\n  jobs:\n{jobs}");
+    let (imported, problems, _) = import("f.yaml", &text, "UTC", NOW);
     assert_eq!(imported, []);
     let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert_eq!(told, "CronHPA default/web: expected at most 64 windows; found 82; write the annotations by hand");
@@ -203,7 +248,7 @@ spec:
     assert!(imported.notes.iter().any(|n| n.contains("the longest")), "{imported:#?}");
     let at = |text: &str| Time::parse(text).unwrap();
     assert_eq!(imported.difference, [], "{imported:#?}");
-    let (imported, _) = import(
+    let (imported, ..) = import(
         "f",
         "kind: CronHPA\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {name: web}\n  jobs:\n  - {schedule: \"0 8 1,26 * *\", targetSize: 9}\n  - {schedule: \"0 8 2,28 * *\", targetSize: 3}\n",
         "UTC",
