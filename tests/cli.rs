@@ -61,6 +61,14 @@ fn exit_codes_are_0_1_and_2() {
     let done = forescale(&[&full[..], &["--decisions", "no-such-folder/out.csv"]].concat());
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(2) && said.contains("mkdir -p no-such-folder"), "{said}");
+    for (flag, value, says) in [
+        ("--unserved-budget", "0.1", "expected a percent sign"),
+        ("--lead-time", "3", "expected a duration such as 90s"),
+    ] {
+        let done = forescale(&[&full[..], &[flag, value]].concat());
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(2) && said.contains(says), "{flag} {value}: {said}");
+    }
     assert_eq!(forescale(&["lint", "tests/data/lint/bad/budgets.yaml"]).status.code(), Some(1));
     let done = forescale(&[&full[..], &["--decisions", "/dev/full"]].concat());
     assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));

@@ -8,7 +8,7 @@ use crate::error::{Failure, Problem};
 use crate::history::csv;
 use crate::series::Series;
 use crate::tick::Record;
-use crate::units::{LeadTime, Replicas, Time, parse_duration, parse_share};
+use crate::units::{LeadTime, Replicas, Time, parse_budget, parse_duration};
 use anyhow::Context;
 use rayon::prelude::*;
 use std::io::Write;
@@ -50,8 +50,8 @@ pub struct Args {
     /// From decision to serving
     #[arg(long, default_value = "3m", value_parser = parse_duration, value_name = "DURATION")]
     lead_time: Duration,
-    /// Share of the load that may go unserved
-    #[arg(long, default_value = "0.1%", value_parser = parse_share, value_name = "PERCENT")]
+    /// Share of the load that may go unserved, such as 0.1%
+    #[arg(long, default_value = "0.1%", value_parser = parse_budget, value_name = "SHARE")]
     unserved_budget: f64,
     /// First instant that is scored [default: after 7 days of history, or 2 if there are fewer than 10]
     #[arg(long, value_parser = time, value_name = "TIME")]

@@ -17,7 +17,7 @@ pub(super) struct PoolArgs {
     #[arg(long, value_name = "N", default_value_t = 10, requires = "node_lead_time", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pods_per_node: u32,
     /// Share of the time in which the pool is to be enough
-    #[arg(long, value_name = "PERCENT", requires = "node_lead_time", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", requires = "node_lead_time", value_parser = parse_share)]
     pool_objective: Option<f64>,
     /// The most slots that the pool may have
     #[arg(long, value_name = "N", default_value_t = SLOTS_MAX, requires = "node_lead_time")]

@@ -151,7 +151,8 @@ impl From<Step> for u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeadTime(#[serde(with = "duration")] pub Duration);
 
-/// Reads "90s", "3m", "1h30m", "2d" or a plain number of seconds. The longest accepted is a year.
+/// Reads "90s", "3m", "1h30m" or "2d". A number without a unit is refused, but for 0: it may be meant as minutes. The
+/// longest accepted is a year.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const YEAR_S: f64 = 366.0 * 86_400.0;
     let text = text.trim();
@@ -174,7 +175,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             "h" => 3600.0,
             "d" => 86_400.0,
             "w" => 604_800.0,
-            "" if rest.len() == text.len() && tail.is_empty() => 1.0,
+            "" if text == "0" => 1.0,
             _ => return Err(bad()),
         };
         total += number * scale;
@@ -238,9 +239,9 @@ mod tests {
     fn durations() {
         assert_eq!(parse_duration("3m"), Ok(Duration::from_secs(180)));
         assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
-        for bad in ["", "m", "3x", "-3m", "1e9d", "3m5"] {
+        for bad in ["", "m", "3", "90", "3x", "-3m", "1e9d", "3m5"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert_eq!(duration::format(Duration::from_secs(5400)), "90m");
