@@ -25,10 +25,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let statez = args.daemon.statez()?;
-    for line in lines(&statez, find(&statez, &args.workload)?) {
-        println!("{line}");
-    }
-    Ok(())
+    super::print(&(lines(&statez, find(&statez, &args.workload)?).join("\n") + "\n"))
 }
 
 /// The explanation.

@@ -80,7 +80,8 @@ async fn hold(args: &Args) -> Result<(), Failure> {
         match api.patch(name, &params, &Patch::Merge(&patch)).await {
             Ok(object) => {
                 let mode = object.metadata.annotations.as_ref().and_then(|all| all.get(MODE)).map(String::as_str);
-                println!("{kind:?} {namespace}/{name}: {}", order.as_deref().unwrap_or("nothing is held"));
+                let held = order.as_deref().unwrap_or("nothing is held");
+                super::print(&format!("{kind:?} {namespace}/{name}: {held}\n"))?;
                 if order.is_some() && mode != Some("act") {
                     let mode = mode.unwrap_or("none");
                     eprintln!("warning: {MODE} is {mode}: nothing is written until it is act");

@@ -3,7 +3,6 @@
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
 use crate::policy::import::{Imported, import};
-use anyhow::Context;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
@@ -43,8 +42,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         skipped += others;
     }
     match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&imported).context("cannot be shown as JSON")?),
-        false => print!("{}", imported.iter().map(show).collect::<Vec<_>>().join("\n")),
+        true => super::print_json(&imported)?,
+        false => super::print(&imported.iter().map(show).collect::<Vec<_>>().join("\n"))?,
     }
     if skipped > 0 {
         eprintln!("{skipped} objects that schedule no replicas skipped");

@@ -61,9 +61,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let lines = lines(found, args);
     if args.output == "json" {
-        println!("{}", serde_json::to_string_pretty(&lines).map_err(|e| Failure::Failed(e.into()))?);
+        super::print_json(&lines)?;
     } else {
-        print!("{}", table(&lines));
+        super::print(&table(&lines))?;
     }
     match lines.iter().find(|l| l.late) {
         Some(line) => Err(Failure::Failed(anyhow!(

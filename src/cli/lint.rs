@@ -4,7 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
 use crate::lint::{Context, Finding, Object, Report, Severity, lint, objects, sarif};
 use crate::units::parse_duration;
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
@@ -89,11 +89,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         now: SystemClock.now().secs(),
     };
     let report = lint(&all, &context);
-    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).context("cannot be shown as JSON");
     match (args.json, args.sarif) {
-        (true, _) => println!("{}", pretty(&serde_json::to_value(&report).context("cannot be shown as JSON")?)?),
-        (_, true) => println!("{}", pretty(&sarif(&report, env!("CARGO_PKG_VERSION")))?),
-        _ => print!("{}", text(&report)),
+        (true, _) => super::print_json(&report)?,
+        (_, true) => super::print_json(&sarif(&report, env!("CARGO_PKG_VERSION")))?,
+        _ => super::print(&text(&report))?,
     }
     match (problems.is_empty(), report.findings.len()) {
         (false, _) => Err(Failure::Usage(problems)),
@@ -167,6 +166,7 @@ const ASKED: [(&str, &str, &str); 9] = [
 fn from_cluster(args: &Args) -> Result<Vec<Object>, Failure> {
     use super::cluster::{greet, runtime};
     use crate::actuate::chain;
+    use anyhow::Context as _;
     use kube::api::{Api, DynamicObject, ListParams};
     use kube::core::{ApiResource, GroupVersionKind};
     crate::telemetry::start_log();

@@ -56,6 +56,5 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .help("`forescale run` with decision_log.path and `forescale backtest --log` write one")
             .into());
     }
-    println!("{} decisions, all the same", replay.same);
-    Ok(())
+    super::print(&format!("{} decisions, all the same\n", replay.same))
 }

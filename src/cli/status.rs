@@ -33,14 +33,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         statez.workloads.retain(|w| w.workload.namespace == *namespace);
     }
     if args.output == "json" {
-        let text = serde_json::to_string_pretty(&statez).map_err(|e| Failure::Failed(e.into()))?;
-        println!("{text}");
-        return Ok(());
+        return super::print_json(&statez);
     }
-    print!("{}", table(&statez));
-    for line in pools(&statez) {
-        println!("{line}");
-    }
+    let pools: String = pools(&statez).iter().map(|line| format!("{line}\n")).collect();
+    super::print(&(table(&statez) + &pools))?;
     for line in notes(&statez) {
         eprintln!("{line}");
     }
