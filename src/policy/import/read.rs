@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// Longest text that is read, in bytes.
 const BYTES_MAX: usize = 8 << 20;
+/// Brackets of one document that are open at once at most: the time that libyaml takes grows with their square.
+const OPEN_MAX: usize = 1000;
 /// `maxReplicaCount` of a ScaledObject that says none.
 const KEDA_MOST: Replicas = 100;
 /// Jobs and triggers of one text at most.
@@ -23,6 +25,10 @@ pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Pro
     let mut reader = Reader { name, zone, groups: Vec::new(), scaling, problems, jobs: 0, skipped: 0 };
     if text.len() > BYTES_MAX {
         let problem = Problem::new(name, format!("at most {BYTES_MAX} bytes"), format!("{} bytes", text.len()));
+        return (Vec::new(), vec![problem], 0);
+    }
+    if text.split("\n---").any(too_deep) {
+        let problem = Problem::new(name, format!("YAML with at most {OPEN_MAX} brackets open at once"), "more");
         return (Vec::new(), vec![problem], 0);
     }
     for document in serde_yaml_ng::Deserializer::from_str(text) {
@@ -53,6 +59,19 @@ pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Pro
         reader.problems.push(Problem::new(name, expected, "none"));
     }
     (reader.groups, reader.problems, reader.skipped)
+}
+
+/// Whether more brackets are open at once than in any object, be they in a text or not.
+fn too_deep(document: &str) -> bool {
+    let mut open = 0usize;
+    document.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > OPEN_MAX
+    })
 }
 
 struct Reader<'a> {

@@ -262,6 +262,15 @@ spec:
 }
 
 #[test]
+fn nesting_is_bounded_before_it_is_read() {
+    let told = |text: &str| import("f.yaml", text, "UTC", NOW).1[0].to_string();
+    let deep = format!("kind: CronHPA\n---\na: {}", "[".repeat(40_000));
+    assert_eq!(told(&deep), "f.yaml: expected YAML with at most 1000 brackets open at once; found more");
+    let many = format!("a: [{}]\n", "[{}],".repeat(2_000));
+    assert!(told(&many).ends_with("found none"), "many, but not within each other: {}", told(&many));
+}
+
+#[test]
 fn messages() {
     let found =
         |text: &str| -> Vec<String> { import("f.yaml", text, "UTC", NOW).1.iter().map(ToString::to_string).collect() };
