@@ -1,6 +1,6 @@
 //! `forescale hold`: an operator's word for an emergency, written where the daemon reads its orders.
 
-use super::cluster::{ClusterArgs, greet, runtime, silent};
+use super::cluster::{ClusterArgs, greet, known, runtime, silent};
 use crate::actuate::{FIELD_MANAGER, chain, workload_resource};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
@@ -94,6 +94,7 @@ async fn hold(args: &Args) -> Result<(), Failure> {
             }
         }
     }
+    known(&client, namespace, name).await?;
     let expected = "a Deployment or StatefulSet of this name";
     Err(Problem::new(format!("{namespace}/{name}"), expected, "none").into())
 }

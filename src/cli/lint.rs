@@ -1,7 +1,7 @@
 //! `forescale lint`: mistakes in objects around scaling and nodes, from files or a cluster.
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::{Failure, Problem};
+use crate::error::{Failure, Problem, did_you_mean};
 use crate::lint::{Context, Finding, Object, Report, Severity, lint, objects, sarif};
 use crate::units::parse_duration;
 use anyhow::anyhow;
@@ -88,6 +88,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         lead_time: args.lead_time,
         now: SystemClock.now().secs(),
     };
+    if problems.is_empty() {
+        problems.extend(args.peak_replicas.iter().filter_map(|(name, _)| unmatched(name, &all)));
+    }
     let report = lint(&all, &context);
     match (args.json, args.sarif) {
         (true, _) => super::print_json(&report)?,
@@ -99,6 +102,27 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         (true, 0) => Ok(()),
         (true, n) => Err(Failure::Failed(anyhow!("{n} findings"))),
     }
+}
+
+/// What to say of a name that no workload, and no target of an autoscaler, bears: its peak would be looked at by nobody.
+fn unmatched(name: &str, all: &[Object]) -> Option<Problem> {
+    let own = |o: &Object| match o.kind.as_str() {
+        "Deployment" | "StatefulSet" => Some(o.name.clone()),
+        "HorizontalPodAutoscaler" | "ScaledObject" => Some(o.root.get("spec.scaleTargetRef.name")?.words()),
+        _ => None,
+    };
+    let full: Vec<String> = all.iter().filter_map(|o| Some(format!("{}/{}", o.namespace, own(o)?))).collect();
+    let bare = |full: &str| full.split_once('/').is_some_and(|(_, bare)| bare == name);
+    if name == "*" || full.iter().any(|full| full == name || bare(full)) {
+        return None;
+    }
+    let problem = Problem::new("--peak-replicas", "a workload among the objects, as [NAMESPACE/]NAME", name);
+    let known = full.iter().map(|full| match full.split_once('/') {
+        Some((_, bare)) if !name.contains('/') => bare,
+        _ => full.as_str(),
+    });
+    let near = did_you_mean(name, known);
+    Some(problem.help(near.map(|near| format!("did you mean {near}?")).unwrap_or_default()))
 }
 
 /// What is given first, then what a daemon forecasts.

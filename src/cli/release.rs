@@ -2,7 +2,7 @@
 
 mod guards;
 
-use super::cluster::{ClusterArgs, greet, runtime, silent};
+use super::cluster::{ClusterArgs, greet, known, runtime, silent};
 use crate::actuate::pool::{self, BackendChoice, Keeper, Ours, Standing};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
@@ -118,6 +118,9 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
     }
     let pools = if args.name.is_none() { pools(&client, args, now, &mut failures).await } else { 0 };
     if nothing && pools == 0 && failures.is_empty() {
+        if let (Some(namespace), Some(name)) = (&args.namespace, &args.name) {
+            known(&client, namespace, name).await?;
+        }
         println!("nothing to release");
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", failures.join("\n")))) }
