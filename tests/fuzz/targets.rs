@@ -136,7 +136,7 @@ fn read_occasions(bytes: &[u8]) -> String {
 
 fn read_icalendar(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    occasion::calendar(&text, Effect::Holiday).map_or_else(|errors| errors.join("; "), |found| spans(&found))
+    occasion::calendar(&text, Effect::Holiday).map_or_else(|problems| expected(&problems), |found| spans(&found))
 }
 
 fn read_import(bytes: &[u8]) -> String {
