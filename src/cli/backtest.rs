@@ -8,7 +8,7 @@ use crate::error::{Failure, Problem};
 use crate::history::csv;
 use crate::series::Series;
 use crate::tick::Record;
-use crate::units::{LeadTime, Replicas, Time, parse_budget, parse_duration};
+use crate::units::{APPEND_ZONE, LeadTime, Replicas, Time, parse_budget, parse_duration};
 use anyhow::Context;
 use rayon::prelude::*;
 use std::fmt::Write as _;
@@ -101,7 +101,7 @@ fn different_files(args: &Args) -> Result<(), Problem> {
 }
 
 fn time(text: &str) -> Result<Time, String> {
-    Time::parse(text).map_err(|e| e.to_string())
+    Time::parse(text).map_err(|e| if Time::lacks_zone(text) { format!("{e}; {APPEND_ZONE}") } else { e.to_string() })
 }
 
 /// Runs it.

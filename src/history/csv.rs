@@ -2,7 +2,7 @@
 
 use super::Points;
 use crate::error::Problem;
-use crate::units::Time;
+use crate::units::{APPEND_ZONE, Time};
 use std::io::Read;
 use std::path::Path;
 
@@ -141,7 +141,11 @@ fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
     let time = Time::parse(time_cell).map_err(|_| {
         let expected = "a time: RFC 3339 (2021-01-08T00:00:00Z) or seconds or milliseconds since 1970";
         let swapped = value.is_err() && Time::parse(value_cell).is_ok();
-        problem(expected, time_cell).help(if swapped { SWAPPED } else { "" })
+        problem(expected, time_cell).help(match swapped {
+            true => SWAPPED,
+            false if Time::lacks_zone(time_cell) => APPEND_ZONE,
+            false => "",
+        })
     })?;
     if value_cell.is_empty() {
         return Ok((time, None));

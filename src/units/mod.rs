@@ -6,7 +6,7 @@ mod time;
 
 pub use brief::Brief;
 pub use quantity::{Quantity, QuantityError};
-pub use time::{LeadTime, Step, Time, TimeError, duration, parse_duration};
+pub use time::{APPEND_ZONE, LeadTime, Step, Time, TimeError, duration, parse_duration};
 
 use serde::{Deserialize, Serialize};
 

@@ -14,7 +14,15 @@ pub struct Time(i64);
 #[error("expected RFC 3339 (2021-01-08T00:00:00Z) or seconds or milliseconds since 1970; found {0:?}")]
 pub struct TimeError(pub String);
 
+/// What to do about a time that [names no zone](Time::lacks_zone).
+pub const APPEND_ZONE: &str = "it names no time zone: append Z, or an offset such as +01:00";
+
 impl Time {
+    /// Whether a text would be a time if it named its zone.
+    pub fn lacks_zone(text: &str) -> bool {
+        Time::parse(text).is_err() && Time::parse(&format!("{}Z", text.trim())).is_ok()
+    }
+
     /// From milliseconds since the epoch.
     pub const fn from_millis(ms: i64) -> Self {
         Time(ms)
@@ -232,6 +240,8 @@ mod tests {
         assert_eq!(Time::parse("1610064000000"), Ok(t));
         assert_eq!(t.to_string(), "2021-01-08T00:00:00Z");
         assert!(Time::parse("yesterday").is_err());
+        assert!(["2021-01-08T00:00:00", "2021-01-08 00:00:00"].iter().all(|text| Time::lacks_zone(text)));
+        assert!(["2021-01-08T00:00:00Z", "1610064000", "yesterday", ""].iter().all(|text| !Time::lacks_zone(text)));
         assert!(Time::parse("1e300").is_err());
     }
 
