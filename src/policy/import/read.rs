@@ -203,12 +203,15 @@ impl Reader<'_> {
             if !self.room() {
                 return;
             }
+            // such a job says a date where others say when they recur
+            if job.get("runOnce").and_then(Value::as_bool) == Some(true) {
+                notes.push(format!("{}: runs once; left out", at("runOnce")));
+                continue;
+            }
             let cron = self.cron(self.at(from, &at("schedule")), text(job, &["schedule"]), parse);
             let size = job.get("targetSize").or(job.get("targetReplicas"));
             let target = self.count(self.at(from, &at("targetSize")), size);
-            if job.get("runOnce").and_then(Value::as_bool) == Some(true) {
-                notes.push(format!("{}: runs once; left out", at("runOnce")));
-            } else if let (Some(cron), Some(target)) = (cron, target) {
+            if let (Some(cron), Some(target)) = (cron, target) {
                 jobs.push(Job { cron, target });
             }
         }

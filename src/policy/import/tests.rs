@@ -47,6 +47,14 @@ fn cron_hpa_with_six_fields_and_excluded_dates() {
 }
 
 #[test]
+fn a_job_that_runs_once_is_left_out_and_no_error() {
+    let once = "  - {name: once, schedule: \"@date 2026-12-10 15:12:00\", targetSize: 20, runOnce: true}\n";
+    let imported = one(&(ALIBABA.to_owned() + once));
+    assert_eq!(imported.most, 10);
+    assert!(imported.notes.contains(&"spec.jobs[2].runOnce: runs once; left out".to_owned()), "{:?}", imported.notes);
+}
+
+#[test]
 fn a_dated_exclusion_becomes_a_date() {
     let imported = one(&ALIBABA.replace("25 12", "26 11").replace("  - \"* * * * * 5\"\n", ""));
     assert_eq!(windows(&imported), ["0 8 * * * 12h UTC min=10 except=2026-11-26"]);
