@@ -15,13 +15,7 @@ use std::time::Duration;
 /// Files may hold several documents, Lists, and kinds that are not known: those are skipped and counted. Each finding
 /// says what happens at run time, and YAML that does what is meant. docs/lint.md has every rule.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  forescale lint k8s/*.yaml
-  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
-  forescale lint --cluster --peaks-from http://127.0.0.1:8080
-  forescale lint k8s/*.yaml --sarif > lint.sarif
-
-Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// YAML or JSON of Kubernetes objects (- for standard input)
     #[arg(value_name = "FILE")]
@@ -54,6 +48,22 @@ pub struct Args {
     access: super::cluster::ClusterArgs,
 }
 
+#[cfg(feature = "daemon")]
+const EXAMPLES: &str = "Examples:
+  forescale lint k8s/*.yaml
+  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
+  forescale lint --cluster --peaks-from http://127.0.0.1:8080
+  forescale lint k8s/*.yaml --sarif > lint.sarif
+
+Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.";
+#[cfg(not(feature = "daemon"))]
+const EXAMPLES: &str = "Examples:
+  forescale lint k8s/*.yaml
+  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
+  forescale lint k8s/*.yaml --sarif > lint.sarif
+
+Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.";
+
 fn peak(text: &str) -> Result<(String, u32), String> {
     let (name, number) = text.rsplit_once('=').unwrap_or(("*", text));
     let number =
@@ -79,7 +89,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     #[cfg(not(feature = "daemon"))]
     let nothing = args.files.is_empty();
     if nothing {
-        return Err(Problem::new("lint", "files, - or --cluster", "none").into());
+        let expected = if cfg!(feature = "daemon") { "files, - or --cluster" } else { "files or -" };
+        return Err(Problem::new("lint", expected, "none").into());
     }
     let zone = args.time_zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
     let context = Context {
