@@ -260,7 +260,7 @@ fn one(args: &Args, series: &Series) -> Result<(), Failure> {
     );
     let fixed = report.fixed.map(|scores| ("a fixed number, known afterwards", scores));
     let rows =
-        [("forescale", report.scores), ("HPA at 70 %", report.hpa), ("perfect foresight, same lead", report.oracle)];
+        [("forescale", report.scores), ("HPA at 70 %", report.hpa), ("perfect oracle, same lead", report.oracle)];
     for (name, s) in rows.into_iter().chain(fixed) {
         let percent = |share: f64| format!("{:.4} %", share * 100.0);
         let _ = writeln!(
