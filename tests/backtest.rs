@@ -100,6 +100,14 @@ fn its_log_replays_and_a_changed_one_is_told() {
         "{told}"
     );
     assert!(told.contains("999 decisions before it were the same"), "{told}");
+
+    let cut: String = text.lines().take(500).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&log, &cut[..cut.len() - 100]).unwrap();
+    let done = replay();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{told}");
+    assert!(told.contains("log.jsonl:500: expected a record of a decision log; found EOF while"), "{told}");
+    assert!(told.contains("; 498 decisions before it were the same"), "{told}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The command line as a person meets it: help with examples, exit codes, no colours where none are wanted.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn forescale(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_forescale")).args(arguments).env("NO_COLOR", "1").output().unwrap()
@@ -61,6 +61,14 @@ fn exit_codes_are_0_1_and_2() {
     let done = forescale(&[&full[..], &["--decisions", "no-such-folder/out.csv"]].concat());
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(2) && said.contains("mkdir -p no-such-folder"), "{said}");
+    for (flag, value, says) in [
+        ("--unserved-budget", "0.1", "expected a percent sign"),
+        ("--lead-time", "3", "expected a duration such as 90s"),
+    ] {
+        let done = forescale(&[&full[..], &[flag, value]].concat());
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(2) && said.contains(says), "{flag} {value}: {said}");
+    }
     assert_eq!(forescale(&["lint", "tests/data/lint/bad/budgets.yaml"]).status.code(), Some(1));
     let done = forescale(&[&full[..], &["--decisions", "/dev/full"]].concat());
     assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
@@ -70,6 +78,33 @@ fn exit_codes_are_0_1_and_2() {
     let done = forescale(&["backtest", "--history", "-", "--capacity-per-replica", "-3"]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(2) && said.contains("expected a positive number"), "{said}");
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_no_reason_to_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = dir.path().join("cron.yaml").display().to_string();
+    let text = "kind: CronHPA\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {name: web}\n  jobs:\n  - {schedule: '0 8 * * *', targetSize: 5}\n  - {schedule: '0 9 * * *', targetSize: 2}\n";
+    std::fs::write(&objects, text).unwrap();
+    let history = ["--history", "config/demo/ms_mongo_app1_1m.csv.gz"];
+    for (arguments, code) in [
+        (vec!["lint", "tests/data/lint/bad/budgets.yaml", "--sarif"], 1),
+        (vec!["lint", "tests/data/lint/good/all.yaml"], 0),
+        (vec!["import", &objects], 0),
+        (vec!["import", &objects, "--json"], 0),
+        (vec!["simulate", "--hours", "1"], 0),
+        (vec!["forecast", history[0], history[1]], 0),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_forescale"))
+            .args(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
 }
 
 #[test]

@@ -78,11 +78,19 @@ fn bad_input_names_file_and_line_and_ends_with_2() {
         ("0,1\n60,-2\n", "bad.csv:2: expected a load: finite and not negative; found \"-2\""),
         ("0,1\n60,nan\n", "bad.csv:2: expected a load: finite and not negative; found \"nan\"; leave the value empty"),
         ("0,1\n60,many\n", "bad.csv:2: expected a load: a number; found \"many\""),
+        ("0,1\n60,1e300\n", "bad.csv:2: expected a load of at most 1e15; found \"1e300\""),
+        ("timestamp,value\n0,1,5\n60,2,5\n", "bad.csv:2: expected at most 2 cells, as the header has"),
         ("5,1970-01-01T00:00:00Z\n", "the two columns look swapped: the time comes first"),
         ("yesterday,5\n", "bad.csv:1: expected a time: RFC 3339"),
         ("0;1\n", "separate the columns by commas"),
         ("0,1\n", "bad.csv: expected at least two rows; found one"),
-        ("0,1\n60,1\n9000000000,1\n", "is one timestamp far off?"),
+        ("0,1\n0.25,1\n0.5,1\n", "bad.csv: expected rows a second or more apart; found 3 rows within one second"),
+        (
+            "0,1\n60,1\n9000000000,1\n",
+            "bad.csv: expected at most 5300000 steps of 1m; found 150000001 from the first to the last row; is one timestamp far off?",
+        ),
+        ("2026-01-01 00:00:00,1\n", "bad.csv:1: expected a time: RFC 3339"),
+        ("2026-01-01 00:00:00,1\n", "it names no time zone: append Z, or an offset such as +01:00"),
     ] {
         std::fs::write(dir.path().join("bad.csv"), text).unwrap();
         for history in ["bad.csv", "-"] {

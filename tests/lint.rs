@@ -303,6 +303,12 @@ fn exit_codes_tell_clean_findings_and_unreadable_apart() {
     assert!(text.contains("at run time:") && text.contains("instead:"), "{text}");
     assert_eq!(run(&[]).0, Some(2));
     assert_eq!(run(&["no-such-file.yaml"]).0, Some(2));
+    for (peak, code) in [("*=3", 0), ("web=3", 0), ("default/web=3", 0), ("3", 0), ("webb=3", 2), ("default/webb=3", 2)]
+    {
+        let (found, _, error) = run(&["tests/data/lint/good/all.yaml", "--peak-replicas", peak]);
+        assert_eq!(found, Some(code), "{peak}: {error}");
+        assert_eq!(error.contains("found") && error.contains("web?"), code == 2, "{error}");
+    }
     let (code, _, error) = run(&["tests/data/lint/broken.txt", "--json"]);
     assert_eq!(code, Some(2), "{error}");
     let (code, text, _) = run(&["--json", "tests/data/lint/bad/spot.json"]);

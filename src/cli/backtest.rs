@@ -8,9 +8,10 @@ use crate::error::{Failure, Problem};
 use crate::history::csv;
 use crate::series::Series;
 use crate::tick::Record;
-use crate::units::{LeadTime, Replicas, Time, parse_duration, parse_share};
+use crate::units::{APPEND_ZONE, LeadTime, Replicas, Time, parse_budget, parse_duration};
 use anyhow::Context;
 use rayon::prelude::*;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,8 +51,8 @@ pub struct Args {
     /// From decision to serving
     #[arg(long, default_value = "3m", value_parser = parse_duration, value_name = "DURATION")]
     lead_time: Duration,
-    /// Share of the load that may go unserved
-    #[arg(long, default_value = "0.1%", value_parser = parse_share, value_name = "PERCENT")]
+    /// Share of the load that may go unserved, such as 0.1%
+    #[arg(long, default_value = "0.1%", value_parser = parse_budget, value_name = "SHARE")]
     unserved_budget: f64,
     /// First instant that is scored [default: after 7 days of history, or 2 if there are fewer than 10]
     #[arg(long, value_parser = time, value_name = "TIME")]
@@ -100,7 +101,7 @@ fn different_files(args: &Args) -> Result<(), Problem> {
 }
 
 fn time(text: &str) -> Result<Time, String> {
-    Time::parse(text).map_err(|e| e.to_string())
+    Time::parse(text).map_err(|e| if Time::lacks_zone(text) { format!("{e}; {APPEND_ZONE}") } else { e.to_string() })
 }
 
 /// Runs it.
@@ -141,7 +142,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })
         .collect();
     bar.finish_and_clear();
-    println!(
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
         "{:<28} {:>10} {:>13} {:>9} {:>9} {:>6}",
         "history", "unserved", "replica-hours", "x enough", "HPA 70 %", "kept"
     );
@@ -149,11 +152,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let (ours, hpa) = (&report.scores, &report.hpa);
         let kept = if ours.unserved_fraction <= args.unserved_budget { "yes" } else { "no" };
         let unserved = format!("{:.4} %", ours.unserved_fraction * 100.0);
-        println!(
+        let _ = writeln!(
+            out,
             "{name:<28} {unserved:>10} {:>13.1} {:>9.3} {:>9.3} {kept:>6}",
             ours.replica_hours, ours.cost, hpa.cost
         );
     }
+    super::print(&out)?;
     let files: Vec<_> = results
         .iter()
         .map(
@@ -246,17 +251,20 @@ fn one(args: &Args, series: &Series) -> Result<(), Failure> {
         "unserved_budget": args.unserved_budget,
     });
     write(&args.json, &|| json.to_string() + "\n")?;
-    println!("scored from {} on, budget {} %\n", result.score_from, args.unserved_budget * 100.0);
-    println!(
+    let mut out = String::new();
+    let _ = writeln!(out, "scored from {} on, budget {} %\n", result.score_from, args.unserved_budget * 100.0);
+    let _ = writeln!(
+        out,
         "{:<34} {:>10} {:>10} {:>13} {:>9} {:>6}",
         "", "unserved", "worst day", "replica-hours", "x enough", "churn"
     );
     let fixed = report.fixed.map(|scores| ("a fixed number, known afterwards", scores));
     let rows =
-        [("forescale", report.scores), ("HPA at 70 %", report.hpa), ("perfect foresight, same lead", report.oracle)];
+        [("forescale", report.scores), ("HPA at 70 %", report.hpa), ("perfect oracle, same lead", report.oracle)];
     for (name, s) in rows.into_iter().chain(fixed) {
         let percent = |share: f64| format!("{:.4} %", share * 100.0);
-        println!(
+        let _ = writeln!(
+            out,
             "{name:<34} {:>10} {:>10} {:>13.1} {:>9.3} {:>6.2}",
             percent(s.unserved_fraction),
             percent(s.worst_day_unserved_fraction),
@@ -265,13 +273,14 @@ fn one(args: &Args, series: &Series) -> Result<(), Failure> {
             s.churn
         );
     }
-    println!(
+    let _ = writeln!(
+        out,
         "\nunserved: share of the load that met no ready replica; x enough: ready replicas over what is just enough"
     );
     for (candidate, weight) in result.mixture.iter().take(SHOWN) {
-        println!("decided {:>3.0} % by {candidate}", weight * 100.0);
+        let _ = writeln!(out, "decided {:>3.0} % by {candidate}", weight * 100.0);
     }
-    Ok(())
+    super::print(&out)
 }
 
 /// Candidates that are named in the report.

@@ -5,6 +5,7 @@ use crate::error::{Failure, Problem};
 use crate::plan::pool::{OBJECTIVE, PoolTask, SLOTS_MAX};
 use crate::series::Series;
 use crate::units::{QuantileLevel, Replicas, duration, parse_duration, parse_share};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// What makes a backtest one of a pool.
@@ -17,7 +18,7 @@ pub(super) struct PoolArgs {
     #[arg(long, value_name = "N", default_value_t = 10, requires = "node_lead_time", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pods_per_node: u32,
     /// Share of the time in which the pool is to be enough
-    #[arg(long, value_name = "PERCENT", requires = "node_lead_time", value_parser = parse_share)]
+    #[arg(long, value_name = "SHARE", requires = "node_lead_time", value_parser = parse_share)]
     pool_objective: Option<f64>,
     /// The most slots that the pool may have
     #[arg(long, value_name = "N", default_value_t = SLOTS_MAX, requires = "node_lead_time")]
@@ -51,9 +52,10 @@ pub(super) fn run(
     let result = run_pool(&group, &setting);
     let moved = group.moved_weeks.iter().filter(|w| **w != 0).count();
     if moved > 0 {
-        println!("{moved} of {} histories moved by whole weeks so that all overlap", histories.len());
+        let moved = format!("{moved} of {} histories moved by whole weeks so that all overlap\n", histories.len());
+        super::print(&moved)?;
     }
-    print(&result, pod_lead, lead);
+    super::print(&text(&result, pod_lead, lead))?;
     Ok(serde_json::json!({
         "histories": histories.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "moved_weeks": group.moved_weeks,
@@ -61,27 +63,34 @@ pub(super) fn run(
     }))
 }
 
-fn print(result: &PoolBacktest, pod_lead: Duration, node_lead: Duration) {
+fn text(result: &PoolBacktest, pod_lead: Duration, node_lead: Duration) -> String {
+    let mut out = String::new();
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
     let (hits, rule) = (result.hit_rate, result.factor_rule);
     let (low, high) = hits.interval;
-    println!("scored from {} on, {:.1} days\n", result.score_from, result.days);
-    println!("enough slots in     {} of the steps, aimed at {}", percent(hits.steps), percent(result.objective));
-    println!("  whole days drawn  {} to {} (95 %)", percent(low), percent(high));
-    println!("  worst day         {}", percent(hits.worst_day));
-    println!("  of the pods       {}", percent(hits.pods));
+    let _ = writeln!(out, "scored from {} on, {:.1} days\n", result.score_from, result.days);
+    let _ = writeln!(
+        out,
+        "enough slots in     {} of the steps, aimed at {}",
+        percent(hits.steps),
+        percent(result.objective)
+    );
+    let _ = writeln!(out, "  whole days drawn  {} to {} (95 %)", percent(low), percent(high));
+    let _ = writeln!(out, "  worst day         {}", percent(hits.worst_day));
+    let _ = writeln!(out, "  of the pods       {}", percent(hits.pods));
     let changes = result.changes_per_hour;
-    println!("slot-hours          {:.1}, {changes:.1} changes an hour", result.slot_hours);
-    println!("node-hours          {:.1}", result.node_hours);
-    println!("factor rule         {:.1} slot-hours at the same hit-rate", rule.slot_hours);
-    println!("  (peak - baseline) {:.0} pods x {:.3}, known with hindsight", rule.swing, rule.factor);
+    let _ = writeln!(out, "slot-hours          {:.1}, {changes:.1} changes an hour", result.slot_hours);
+    let _ = writeln!(out, "node-hours          {:.1}", result.node_hours);
+    let _ = writeln!(out, "factor rule         {:.1} slot-hours at the same hit-rate", rule.slot_hours);
+    let _ = writeln!(out, "  (peak - baseline) {:.0} pods x {:.3}, known with hindsight", rule.swing, rule.factor);
     if rule.slot_hours > 0.0 {
-        println!("  ours against it   {:+.1} %", (result.slot_hours / rule.slot_hours - 1.0) * 100.0);
+        let _ = writeln!(out, "  ours against it   {:+.1} %", (result.slot_hours / rule.slot_hours - 1.0) * 100.0);
     }
     let total = duration::format(pod_lead + node_lead);
-    println!("\nthe same with each workload planned {total} ahead; no room: share of the needed pods\n");
-    println!("{:<20} {:^39} {:^29} {:^21}", "", "with a pool", "without", "without, as good");
-    println!(
+    let _ = writeln!(out, "\nthe same with each workload planned {total} ahead; no room: share of the needed pods\n");
+    let _ = writeln!(out, "{:<20} {:^39} {:^29} {:^21}", "", "with a pool", "without", "without, as good");
+    let _ = writeln!(
+        out,
         "{:<20} {:>9} {:>8} {:>9} {:>10} {:>10} {:>8} {:>9} {:>11} {:>9}",
         "plan", "pod-hours", "slot-h", "enough", "no room", "pod-hours", "enough", "no room", "pod-hours", "saves"
     );
@@ -89,7 +98,8 @@ fn print(result: &PoolBacktest, pod_lead: Duration, node_lead: Duration) {
         let (with, without) = (&row.with, &row.without);
         let as_good = row.as_good_hours.map_or("-".into(), |h| format!("{h:.0}"));
         let saves = row.as_good_hours.map_or("-".into(), |h| format!("{:.1} %", (1.0 - with.hours() / h) * 100.0));
-        println!(
+        let _ = writeln!(
+            out,
             "{:<20} {:>9.0} {:>8.0} {:>9} {:>10} {:>10.0} {:>8} {:>9} {as_good:>11} {saves:>9}",
             name(row.by),
             with.replica_hours,
@@ -101,6 +111,7 @@ fn print(result: &PoolBacktest, pod_lead: Duration, node_lead: Duration) {
             format!("{:.4} %", without.lacking_fraction * 100.0),
         );
     }
+    out
 }
 
 fn name(by: PlanBy) -> String {

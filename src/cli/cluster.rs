@@ -1,8 +1,10 @@
 //! How commands reach a cluster: the kubeconfig, and what to say when it does not work.
 
-use crate::actuate::chain;
-use crate::error::{Failure, Problem};
+use crate::actuate::{chain, workload_resource};
+use crate::error::{Failure, Problem, did_you_mean};
+use crate::policy::WorkloadKind;
 use anyhow::anyhow;
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::error::Error as _;
@@ -77,6 +79,25 @@ pub(super) async fn greet(client: &Client) -> Result<bool, Failure> {
             Ok(false)
         }
     }
+}
+
+/// Names that a name which is not there is compared with at most.
+const NAMES_MAX: u32 = 500;
+
+/// Refuses the name of a workload that is not there, with the name that may be meant. Says nothing where that cannot be told.
+pub(super) async fn known(client: &Client, namespace: &str, name: &str) -> Result<(), Failure> {
+    let mut names = Vec::new();
+    for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet] {
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &workload_resource(kind));
+        if !matches!(api.get_opt(name).await, Ok(None)) {
+            return Ok(());
+        }
+        let listed = api.list(&ListParams::default().limit(NAMES_MAX)).await.map(|list| list.items).unwrap_or_default();
+        names.extend(listed.into_iter().filter_map(|object| object.metadata.name));
+    }
+    let problem = Problem::new(format!("{namespace}/{name}"), "a Deployment or StatefulSet of this name", "none");
+    let near = did_you_mean(name, names.iter().map(String::as_str));
+    Err(problem.help(near.map(|near| format!("did you mean {namespace}/{near}?")).unwrap_or_default()).into())
 }
 
 /// The API server did not answer the greeting.

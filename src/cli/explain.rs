@@ -13,11 +13,14 @@ use crate::units::duration;
 
 /// What binds the floor of one workload now, and what would change it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  forescale explain shop/web")]
+#[command(after_help = "Examples:\n  forescale explain shop/web\n  forescale explain shop/web --json")]
 pub struct Args {
     /// The workload
     #[arg(value_name = "NAMESPACE/NAME")]
     workload: String,
+    /// Print what the daemon knows of it as JSON, with the lines of the explanation
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     daemon: DaemonArgs,
 }
@@ -25,10 +28,12 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let statez = args.daemon.statez()?;
-    for line in lines(&statez, find(&statez, &args.workload)?) {
-        println!("{line}");
+    let workload = find(&statez, &args.workload)?;
+    let lines = lines(&statez, workload);
+    match args.json {
+        true => super::print_json(&serde_json::json!({ "workload": workload, "explanation": lines })),
+        false => super::print(&(lines.join("\n") + "\n")),
     }
-    Ok(())
 }
 
 /// The explanation.

@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Problem};
 use crate::history::{Points, csv};
-use crate::series::{Series, detect_step, grid};
+use crate::series::{GridError, MAX_SAMPLES, Series, detect_step, grid};
 use crate::units::{Step, duration};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +41,11 @@ impl HistoryArgs {
 fn file(path: &Path) -> Result<(String, Points, Step), Failure> {
     let points = csv::read(path)?;
     let name = csv::name(path);
-    let step = detect_step(&points).ok_or_else(|| Problem::new(&name, "at least two rows", "one"))?;
+    let step = detect_step(&points).ok_or_else(|| match points.len() {
+        1 => Problem::new(&name, "at least two rows", "one"),
+        n => Problem::new(&name, "rows a second or more apart", format!("{n} rows within one second"))
+            .help("sum them, or give a row a second"),
+    })?;
     Ok((name, points, step))
 }
 
@@ -52,8 +56,14 @@ pub(super) fn read_file(path: &Path, lead_time: Duration) -> Result<Series, Fail
 }
 
 fn lay(name: &str, points: &Points, step: Step, lead_time: Duration) -> Result<Series, Failure> {
-    let series =
-        grid(points, step).map_err(|e| Problem::new(name, "samples that make a regular series", e.to_string()))?;
+    let series = grid(points, step).map_err(|e| match e {
+        GridError::Empty => Problem::new(name, "at least one sample", "none"),
+        GridError::TooLong(steps) => {
+            let expected = format!("at most {MAX_SAMPLES} steps of {}", duration::format(step.duration()));
+            Problem::new(name, expected, format!("{steps} from the first to the last row"))
+                .help("is one timestamp far off?")
+        }
+    })?;
     if step.duration() > lead_time {
         let expected = format!("a step no longer than the lead time {}", duration::format(lead_time));
         let warning = Problem::new(name, expected, duration::format(step.duration()))

@@ -1,6 +1,6 @@
 //! `forescale hold`: an operator's word for an emergency, written where the daemon reads its orders.
 
-use super::cluster::{ClusterArgs, greet, runtime, silent};
+use super::cluster::{ClusterArgs, greet, known, runtime, silent};
 use crate::actuate::{FIELD_MANAGER, chain, workload_resource};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
@@ -80,7 +80,8 @@ async fn hold(args: &Args) -> Result<(), Failure> {
         match api.patch(name, &params, &Patch::Merge(&patch)).await {
             Ok(object) => {
                 let mode = object.metadata.annotations.as_ref().and_then(|all| all.get(MODE)).map(String::as_str);
-                println!("{kind:?} {namespace}/{name}: {}", order.as_deref().unwrap_or("nothing is held"));
+                let held = order.as_deref().unwrap_or("nothing is held");
+                super::print(&format!("{kind:?} {namespace}/{name}: {held}\n"))?;
                 if order.is_some() && mode != Some("act") {
                     let mode = mode.unwrap_or("none");
                     eprintln!("warning: {MODE} is {mode}: nothing is written until it is act");
@@ -93,6 +94,7 @@ async fn hold(args: &Args) -> Result<(), Failure> {
             }
         }
     }
+    known(&client, namespace, name).await?;
     let expected = "a Deployment or StatefulSet of this name";
     Err(Problem::new(format!("{namespace}/{name}"), expected, "none").into())
 }

@@ -3,7 +3,6 @@
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
 use crate::policy::import::{Imported, import};
-use anyhow::Context;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
@@ -28,7 +27,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let (mut imported, mut problems) = (Vec::new(), Vec::new());
+    let (mut imported, mut problems, mut skipped) = (Vec::new(), Vec::new(), 0);
     for file in &args.files {
         let mut text = String::new();
         let name = file.display().to_string();
@@ -37,13 +36,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             _ => std::fs::read_to_string(file).map(|content| text = content),
         }
         .map_err(|e| Problem::new(&name, "a readable YAML or JSON file of UTF-8 text", e.to_string()))?;
-        let (found, wrong) = import(&name, &text, &args.time_zone, now);
+        let (found, wrong, others) = import(&name, &text, &args.time_zone, now);
         imported.extend(found);
         problems.extend(wrong);
+        skipped += others;
     }
     match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&imported).context("cannot be shown as JSON")?),
-        false => print!("{}", imported.iter().map(show).collect::<Vec<_>>().join("\n")),
+        true => super::print_json(&imported)?,
+        false => super::print(&imported.iter().map(show).collect::<Vec<_>>().join("\n"))?,
+    }
+    if skipped > 0 {
+        eprintln!("{skipped} objects that schedule no replicas skipped");
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::Usage(problems)) }
 }
@@ -53,12 +56,12 @@ fn show(imported: &Imported) -> String {
     for note in &imported.notes {
         let _ = writeln!(out, "# note: {note}");
     }
-    out.push_str("forescale.dev/mode: observe\n");
-    let _ = writeln!(out, "forescale.dev/min-replicas: \"{}\"", imported.base);
-    let _ = writeln!(out, "forescale.dev/max-replicas: \"{}\"", imported.most);
-    out.push_str("forescale.dev/schedule: |\n");
-    for window in &imported.windows {
-        let _ = writeln!(out, "  {window}");
+    for (name, value) in imported.annotations() {
+        let _ = match value.contains([' ', '\n']) {
+            true => writeln!(out, "{name}: |\n  {}", value.replace('\n', "\n  ")),
+            false if value.parse::<u64>().is_ok() => writeln!(out, "{name}: \"{value}\""),
+            false => writeln!(out, "{name}: {value}"),
+        };
     }
     match imported.difference.len() {
         0 => out.push_str("# the week to come: the same number in every minute\n"),

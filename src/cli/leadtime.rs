@@ -22,7 +22,7 @@ use std::time::Duration;
   forescale leadtime
   forescale leadtime shop/web
   forescale leadtime --learned shop/web
-  forescale leadtime -o json --objective-new-node 60s
+  forescale leadtime --json --objective-new-node 60s
 
 Exit codes: 0 done, 1 failed or a P95 is over its objective, 2 usage.")]
 pub struct Args {
@@ -38,6 +38,9 @@ pub struct Args {
     /// How to print it
     #[arg(short, long, value_name = "FORM", default_value = "table", value_parser = ["table", "json"])]
     output: String,
+    /// Print JSON, as -o json does
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
     /// What the running daemon has learned since it started
     #[arg(long)]
     learned: bool,
@@ -60,10 +63,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Failed(anyhow!("{place} has no pods whose start can be told")));
     }
     let lines = lines(found, args);
-    if args.output == "json" {
-        println!("{}", serde_json::to_string_pretty(&lines).map_err(|e| Failure::Failed(e.into()))?);
+    if args.json || args.output == "json" {
+        super::print_json(&lines)?;
     } else {
-        print!("{}", table(&lines));
+        super::print(&table(&lines))?;
     }
     match lines.iter().find(|l| l.late) {
         Some(line) => Err(Failure::Failed(anyhow!(

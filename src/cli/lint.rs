@@ -1,10 +1,10 @@
 //! `forescale lint`: mistakes in objects around scaling and nodes, from files or a cluster.
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::{Failure, Problem};
+use crate::error::{Failure, Problem, did_you_mean};
 use crate::lint::{Context, Finding, Object, Report, Severity, lint, objects, sarif};
 use crate::units::parse_duration;
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::PathBuf;
@@ -16,13 +16,7 @@ use std::time::Duration;
 /// Files may hold several documents, Lists, and kinds that are not known: those are skipped and counted. Each finding
 /// says what happens at run time, and YAML that does what is meant. docs/lint.md has every rule.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  forescale lint k8s/*.yaml
-  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
-  forescale lint --cluster --peaks-from http://127.0.0.1:8080
-  forescale lint k8s/*.yaml --sarif > lint.sarif
-
-Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// YAML or JSON of Kubernetes objects (- for standard input)
     #[arg(value_name = "FILE")]
@@ -55,6 +49,22 @@ pub struct Args {
     access: super::cluster::ClusterArgs,
 }
 
+#[cfg(feature = "daemon")]
+const EXAMPLES: &str = "Examples:
+  forescale lint k8s/*.yaml
+  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
+  forescale lint --cluster --peaks-from http://127.0.0.1:8080
+  forescale lint k8s/*.yaml --sarif > lint.sarif
+
+Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.";
+#[cfg(not(feature = "daemon"))]
+const EXAMPLES: &str = "Examples:
+  forescale lint k8s/*.yaml
+  helm template . | forescale lint - --time-zone Europe/Berlin --peak-replicas shop/web=80
+  forescale lint k8s/*.yaml --sarif > lint.sarif
+
+Exit codes: 0 clean, 1 findings, 2 usage or a file that cannot be read.";
+
 fn peak(text: &str) -> Result<(String, u32), String> {
     let (name, number) = text.rsplit_once('=').unwrap_or(("*", text));
     let number =
@@ -80,7 +90,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     #[cfg(not(feature = "daemon"))]
     let nothing = args.files.is_empty();
     if nothing {
-        return Err(Problem::new("lint", "files, - or --cluster", "none").into());
+        let expected = if cfg!(feature = "daemon") { "files, - or --cluster" } else { "files or -" };
+        return Err(Problem::new("lint", expected, "none").into());
     }
     let zone = args.time_zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
     let context = Context {
@@ -89,18 +100,41 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         lead_time: args.lead_time,
         now: SystemClock.now().secs(),
     };
+    if problems.is_empty() {
+        problems.extend(args.peak_replicas.iter().filter_map(|(name, _)| unmatched(name, &all)));
+    }
     let report = lint(&all, &context);
-    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).context("cannot be shown as JSON");
     match (args.json, args.sarif) {
-        (true, _) => println!("{}", pretty(&serde_json::to_value(&report).context("cannot be shown as JSON")?)?),
-        (_, true) => println!("{}", pretty(&sarif(&report, env!("CARGO_PKG_VERSION")))?),
-        _ => print!("{}", text(&report)),
+        (true, _) => super::print_json(&report)?,
+        (_, true) => super::print_json(&sarif(&report, env!("CARGO_PKG_VERSION")))?,
+        _ => super::print(&text(&report))?,
     }
     match (problems.is_empty(), report.findings.len()) {
         (false, _) => Err(Failure::Usage(problems)),
         (true, 0) => Ok(()),
         (true, n) => Err(Failure::Failed(anyhow!("{n} findings"))),
     }
+}
+
+/// What to say of a name that no workload, and no target of an autoscaler, bears: its peak would be looked at by nobody.
+fn unmatched(name: &str, all: &[Object]) -> Option<Problem> {
+    let own = |o: &Object| match o.kind.as_str() {
+        "Deployment" | "StatefulSet" => Some(o.name.clone()),
+        "HorizontalPodAutoscaler" | "ScaledObject" => Some(o.root.get("spec.scaleTargetRef.name")?.words()),
+        _ => None,
+    };
+    let full: Vec<String> = all.iter().filter_map(|o| Some(format!("{}/{}", o.namespace, own(o)?))).collect();
+    let bare = |full: &str| full.split_once('/').is_some_and(|(_, bare)| bare == name);
+    if name == "*" || full.iter().any(|full| full == name || bare(full)) {
+        return None;
+    }
+    let problem = Problem::new("--peak-replicas", "a workload among the objects, as [NAMESPACE/]NAME", name);
+    let known = full.iter().map(|full| match full.split_once('/') {
+        Some((_, bare)) if !name.contains('/') => bare,
+        _ => full.as_str(),
+    });
+    let near = did_you_mean(name, known);
+    Some(problem.help(near.map(|near| format!("did you mean {near}?")).unwrap_or_default()))
 }
 
 /// What is given first, then what a daemon forecasts.
@@ -168,6 +202,7 @@ const ASKED: [(&str, &str, &str); 9] = [
 fn from_cluster(args: &Args) -> Result<Vec<Object>, Failure> {
     use super::cluster::{greet, runtime};
     use crate::actuate::chain;
+    use anyhow::Context as _;
     use kube::api::{Api, DynamicObject, ListParams};
     use kube::core::{ApiResource, GroupVersionKind};
     crate::telemetry::start_log();

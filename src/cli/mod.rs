@@ -33,7 +33,9 @@ mod status;
 mod train;
 
 use crate::error::Failure;
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or config.";
@@ -105,6 +107,19 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Writes to standard output. A reader that has gone away (`| head`) is no reason to stop.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(e.into())),
+        _ => Ok(()),
+    }
+}
+
+/// A value as JSON for people and programs.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(&(serde_json::to_string_pretty(value).context("cannot be shown as JSON")? + "\n"))
 }
 
 /// A file that is to be written: refused before the work is done, not after it.

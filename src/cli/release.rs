@@ -2,7 +2,7 @@
 
 mod guards;
 
-use super::cluster::{ClusterArgs, greet, runtime, silent};
+use super::cluster::{ClusterArgs, greet, known, runtime, silent};
 use crate::actuate::pool::{self, BackendChoice, Keeper, Ours, Standing};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
 use crate::clock::{Clock, SystemClock};
@@ -29,14 +29,15 @@ const POOL_ROUNDS: usize = 130;
 /// no running replica is taken away. Warm pools are taken away whole, by --all or their namespace; guards on NodePools and marks on
 /// nodes by --all, or when no other workload is in mode act. A daemon in mode act raises floors again: remove the annotation
 /// forescale.dev/mode first.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   forescale release --all
-  forescale release -n shop web
+  forescale release shop/web
+  forescale release -n shop
   forescale release --all --expired --dry-run")]
 pub struct Args {
-    /// The workload; needs --namespace
-    #[arg(value_name = "NAME", required_unless_present_any = ["all", "namespace"])]
+    /// The workload; NAME alone needs --namespace
+    #[arg(value_name = "[NAMESPACE/]NAME", required_unless_present_any = ["all", "namespace"])]
     name: Option<String>,
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
@@ -54,8 +55,25 @@ pub struct Args {
     cluster: ClusterArgs,
 }
 
+impl Args {
+    /// The same with the namespace of NAMESPACE/NAME in its place.
+    fn placed(&self) -> Result<Args, Problem> {
+        let mut args = self.clone();
+        if let Some((namespace, name)) = self.name.as_deref().and_then(|text| text.split_once('/')) {
+            if namespace.is_empty() || name.is_empty() || self.namespace.as_ref().is_some_and(|n| n != namespace) {
+                let found = self.namespace.as_ref().map_or(String::new(), |n| format!(" and --namespace {n}"));
+                return Err(Problem::new("workload", "NAMESPACE/NAME", format!("{namespace}/{name}{found}")));
+            }
+            args.namespace = Some(namespace.to_owned());
+            args.name = Some(name.to_owned());
+        }
+        Ok(args)
+    }
+}
+
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let args = &args.placed()?;
     if args.name.is_some() && args.namespace.is_none() {
         return Err(Problem::new("--namespace", "the workload's namespace", "none").into());
     }
@@ -118,6 +136,9 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
     }
     let pools = if args.name.is_none() { pools(&client, args, now, &mut failures).await } else { 0 };
     if nothing && pools == 0 && failures.is_empty() {
+        if let (Some(namespace), Some(name)) = (&args.namespace, &args.name) {
+            known(&client, namespace, name).await?;
+        }
         println!("nothing to release");
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", failures.join("\n")))) }
@@ -218,4 +239,32 @@ async fn one(executor: &Executor, workload: &Workload, target: &Target, dry_run:
         Some(value) => format!("{workload}: {what} is {value} again"),
         None => format!("{workload}: nothing of ours is there any more"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_workload_is_named_in_one_word_or_two() {
+        let placed = |words: &[&str]| {
+            let args = Line::parse_from([&["x"][..], words].concat()).args.placed().map_err(|p| p.to_string())?;
+            Ok::<_, String>((args.namespace.unwrap_or_default(), args.name.unwrap_or_default()))
+        };
+        let web = Ok(("shop".to_owned(), "web".to_owned()));
+        for words in [&["shop/web"][..], &["-n", "shop", "web"], &["-n", "shop", "shop/web"]] {
+            assert_eq!(placed(words), web, "{words:?}");
+        }
+        assert_eq!(placed(&["-n", "shop"]), Ok(("shop".into(), String::new())));
+        for words in [&["-n", "other", "shop/web"][..], &["/web"], &["shop/"]] {
+            assert!(placed(words).is_err(), "{words:?}");
+        }
+    }
 }

@@ -18,6 +18,20 @@ pub struct Args {
     log: PathBuf,
 }
 
+/// A line that is no part of a log, and what came before it.
+fn unreadable(name: &str, error: ReplayError, same: usize) -> Problem {
+    let problem = |line, expected: &str, found: &str| Problem::new(format!("{name}:{line}"), expected, found);
+    let problem = match error {
+        ReplayError::Unreadable(line, why) => problem(line, "a record of a decision log", &why),
+        ReplayError::NoStart(line, workload) => {
+            problem(line, &format!("a start record of {workload} before its first decision"), "none")
+        }
+        ReplayError::TooMany(line) => problem(line, "as many workloads as one replay follows", "more"),
+        ReplayError::Differs(difference) => problem(difference.line, "the same decision", &difference.to_string()),
+    };
+    problem.help(format!("{same} decisions before it were the same"))
+}
+
 /// Runs it. The first difference is a failure.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let name = if args.log.as_os_str() == "-" { "standard input".into() } else { args.log.display().to_string() };
@@ -44,11 +58,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                     anyhow::anyhow!("{name}: {difference}; {} decisions before it were the same", replay.same).into()
                 );
             }
-            Err(error) => {
-                return Err(Problem::new(&name, "a decision log", error.to_string())
-                    .help("a log begins with a start record of each workload")
-                    .into());
-            }
+            Err(error) => return Err(unreadable(&name, error, replay.same).into()),
         }
     }
     if replay.same == 0 {
@@ -56,6 +66,5 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .help("`forescale run` with decision_log.path and `forescale backtest --log` write one")
             .into());
     }
-    println!("{} decisions, all the same", replay.same);
-    Ok(())
+    super::print(&format!("{} decisions, all the same\n", replay.same))
 }

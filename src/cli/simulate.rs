@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, Problem, did_you_mean};
 use crate::simulate::{Fault, Forecaster, Ordeal, Trial, Verdict, ordeals, run_trial};
+use std::fmt::Write as _;
 
 /// Look for unsafe decisions: simulated workloads, drawn faults, every invariant checked on every step.
 #[derive(Debug, clap::Args)]
@@ -54,9 +55,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
     });
     if args.json {
-        println!("{}", serde_json::to_string(&verdict).map_err(anyhow::Error::from)?);
+        super::print(&(serde_json::to_string(&verdict).map_err(anyhow::Error::from)? + "\n"))?;
     } else {
-        print(&verdict);
+        super::print(&text(&verdict))?;
     }
     match verdict.violations {
         0 => Ok(()),
@@ -68,23 +69,25 @@ fn compare(args: &Args) -> Result<(), Failure> {
     eprintln!("seed {}, a week of a daily load with a peak of 40 replicas at noon", args.seed);
     let all = ordeals(args.seed);
     if args.json {
-        println!("{}", serde_json::to_string(&all).map_err(anyhow::Error::from)?);
-        return Ok(());
+        return super::print(&(serde_json::to_string(&all).map_err(anyhow::Error::from)? + "\n"));
     }
-    println!(
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
         "{:<14} {:<10} {:>14} {:>14} {:>13}",
         "trouble", "scaled by", "unserved work", "replica-hours", "late minutes"
     );
     for Ordeal { trouble, scaler, unserved_fraction, replica_hours, late_minutes } in all {
         let name = |v: serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-        println!(
+        let _ = writeln!(
+            out,
             "{:<14} {:<10} {:>12.3} % {replica_hours:>14.0} {late_minutes:>13}",
             name(serde_json::json!(trouble)),
             name(serde_json::json!(scaler)),
             unserved_fraction * 100.0
         );
     }
-    Ok(())
+    super::print(&out)
 }
 
 fn faults(text: &str) -> Result<Vec<Fault>, Failure> {
@@ -105,22 +108,26 @@ fn faults(text: &str) -> Result<Vec<Fault>, Failure> {
     }
 }
 
-fn print(verdict: &Verdict) {
+fn text(verdict: &Verdict) -> String {
+    let mut out = String::new();
     for (fault, episodes) in &verdict.episodes {
-        println!("{:<16} {episodes:>9} episodes", fault.name());
+        let _ = writeln!(out, "{:<16} {episodes:>9} episodes", fault.name());
     }
     for violation in &verdict.first_violations {
         let faults: Vec<String> = violation.faults.iter().map(|f| f.name()).collect();
         let (n, minute) = (violation.workload, violation.minute);
-        println!(
+        let _ = writeln!(
+            out,
             "{} workload {n} minute {minute}: {} (faults: {})",
             violation.invariant,
             violation.seen,
             faults.join(",")
         );
     }
-    println!(
+    let _ = writeln!(
+        out,
         "{} workload-hours, {} workloads, {} turns, {} floors written: {} violations",
         verdict.workload_hours, verdict.workloads, verdict.turns, verdict.floors_written, verdict.violations
     );
+    out
 }

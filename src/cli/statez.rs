@@ -75,6 +75,6 @@ pub(super) fn find<'a>(statez: &'a Statez, name: &str) -> Result<&'a WorkloadSta
             Some(near) => format!("did you mean {near}?"),
             None => "see `forescale status`; a workload opts in by the annotation forescale.dev/mode".into(),
         };
-        Failure::Failed(anyhow!("{}", problem.help(help)))
+        problem.help(help).into()
     })
 }

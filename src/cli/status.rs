@@ -14,13 +14,16 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   forescale status
-  kubectl -n forescale port-forward deploy/forescale 8080 &  forescale status --url http://127.0.0.1:8080 -o json")]
+  kubectl -n forescale port-forward deploy/forescale 8080 &  forescale status --url http://127.0.0.1:8080 --json")]
 pub struct Args {
     #[command(flatten)]
     daemon: DaemonArgs,
     /// How to print it
     #[arg(short, long, value_name = "FORM", default_value = "table", value_parser = ["table", "json"])]
     output: String,
+    /// Print JSON, as -o json does
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -32,15 +35,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(namespace) = &args.namespace {
         statez.workloads.retain(|w| w.workload.namespace == *namespace);
     }
-    if args.output == "json" {
-        let text = serde_json::to_string_pretty(&statez).map_err(|e| Failure::Failed(e.into()))?;
-        println!("{text}");
-        return Ok(());
+    if args.json || args.output == "json" {
+        return super::print_json(&statez);
     }
-    print!("{}", table(&statez));
-    for line in pools(&statez) {
-        println!("{line}");
-    }
+    let pools: String = pools(&statez).iter().map(|line| format!("{line}\n")).collect();
+    super::print(&(table(&statez) + &pools))?;
     for line in notes(&statez) {
         eprintln!("{line}");
     }

@@ -10,6 +10,7 @@ use anyhow::Context;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Learn the shapes of a week from a folder of traces, and try whether they help a workload that is hours old.
@@ -240,25 +241,31 @@ fn summary(outcomes: &[Option<Outcome>]) -> Option<Summary> {
 
 fn show(args: &Args, card: &Card) -> Result<(), Failure> {
     if args.json {
-        println!("{}", serde_json::to_string_pretty(card).context("cannot be shown as JSON")?);
-        return Ok(());
+        return super::print_json(card);
     }
+    let mut out = String::new();
     let share = |one: f64| format!("{:.0} %", 100.0 * one);
-    println!("{} archetypes of {} traces, {} skipped", card.archetypes, card.traces.len(), card.skipped.len());
+    let _ =
+        writeln!(out, "{} archetypes of {} traces, {} skipped", card.archetypes, card.traces.len(), card.skipped.len());
     for skipped in &card.skipped {
-        println!("skipped {}: {}", skipped.file, skipped.why);
+        let _ = writeln!(out, "skipped {}: {}", skipped.file, skipped.why);
     }
-    println!("the principal components hold {} of the variance", share(card.explained));
+    let _ = writeln!(out, "the principal components hold {} of the variance", share(card.explained));
     if let Some(trial) = &card.trial {
-        println!(
+        let _ = writeln!(
+            out,
             "\nan hour ahead, from 6 to 24 hours of history, each trace left out once; error relative to the forecaster's:"
         );
-        println!("  the level of now                {:.3}", trial.level);
-        println!("  with what the archetypes tell   {:.3}", trial.prior);
-        println!("  mean of level and forecaster    {:.3}", trial.level_and_forecaster);
-        println!("  mean of prior and forecaster    {:.3}", trial.prior_and_forecaster);
-        println!("the archetypes {} a workload that is hours old", if trial.helps { "help" } else { "do not help" });
+        let _ = writeln!(out, "  the level of now                {:.3}", trial.level);
+        let _ = writeln!(out, "  with what the archetypes tell   {:.3}", trial.prior);
+        let _ = writeln!(out, "  mean of level and forecaster    {:.3}", trial.level_and_forecaster);
+        let _ = writeln!(out, "  mean of prior and forecaster    {:.3}", trial.prior_and_forecaster);
+        let _ = writeln!(
+            out,
+            "the archetypes {} a workload that is hours old",
+            if trial.helps { "help" } else { "do not help" }
+        );
     }
-    println!("\nwritten to {}", args.out.join(&args.name).display());
-    Ok(())
+    let _ = writeln!(out, "\nwritten to {}", args.out.join(&args.name).display());
+    super::print(&out)
 }

@@ -50,8 +50,9 @@ pub(crate) fn read(file: &str, effect: Effect) -> Result<Vec<Occasion>, Vec<Prob
         return Err(fail(format!("at most {ICS_BYTES_MAX} bytes"), bytes.to_string()));
     }
     let text = std::fs::read_to_string(file).map_err(|e| fail("a readable iCalendar file".into(), e.to_string()))?;
+    let place = |at: String| if at.is_empty() { file.to_owned() } else { format!("{file}: {at}") };
     occasion::calendar(&text, effect)
-        .map_err(|errors| errors.into_iter().map(|expected| Problem::new(file, expected, "something else")).collect())
+        .map_err(|found| found.into_iter().map(|p| Problem { at: place(p.at), ..p }).collect())
 }
 
 #[cfg(test)]
@@ -77,6 +78,12 @@ mod tests {
         assert!(all("[calendars.a]\neffect = 'holiday'").contains("an effect alone"));
         assert!(all(&format!("[calendars.a]\nfile = {file:?}\neffect = 'big'")).contains("f.toml:3"));
         std::fs::write(&file, "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n").unwrap();
-        assert!(all(&format!("[calendars.a]\nfile = {file:?}")).contains("at least one event"));
+        assert!(
+            all(&format!("[calendars.a]\nfile = {file:?}")).contains("x.ics: expected at least one event; found none")
+        );
+        std::fs::write(&file, ICS.replace("FREQ=YEARLY", "FREQ=HOURLY")).unwrap();
+        let told = all(&format!("[calendars.a]\nfile = {file:?}"));
+        assert!(told.contains("x.ics: event \"Christmas\": expected FREQ=DAILY"), "{told}");
+        assert!(told.contains("; found FREQ=HOURLY; calendars.a is set at"), "{told}");
     }
 }

@@ -2,12 +2,15 @@
 
 use super::Points;
 use crate::error::Problem;
-use crate::units::Time;
+use crate::units::{APPEND_ZONE, Time};
 use std::io::Read;
 use std::path::Path;
 
 /// Bytes of one CSV after unpacking: 10 years of minutes at 50 bytes a row.
 const MAX_BYTES: u64 = 300_000_000;
+
+/// The largest load that is read: decisions remember loads up to 2^64, and a forecast may be a multiple of one.
+const LOAD_MAX: f64 = 1e15;
 
 /// Reads `time,value` rows, with any spacing of the times. The header is optional; with one, the columns called
 /// `timestamp` (or `time`, `date`, `datetime`, `ts`) and `value` are taken wherever they stand, else the first two.
@@ -59,16 +62,17 @@ pub fn unpack(bytes: &[u8], name: &str) -> Result<String, Problem> {
         .map_err(|e| Problem::new(name, "UTF-8 text", format!("byte {} is not", e.utf8_error().valid_up_to())))
 }
 
-/// Where the two columns stand in a row.
+/// Where the two columns stand in a row, and how many a row has at most.
 #[derive(Clone, Copy)]
 struct Columns {
     time: usize,
     value: usize,
+    count: usize,
 }
 
 /// Parses the text of a CSV; `name` is what errors call it.
 pub fn parse(text: &str, name: &str) -> Result<Points, Problem> {
-    let mut columns = Columns { time: 0, value: 1 };
+    let mut columns = Columns { time: 0, value: 1, count: usize::MAX };
     let mut points: Points = Vec::new();
     let rows = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim().trim_start_matches('\u{feff}')));
     let mut rows = rows.filter(|(_, line)| !line.is_empty()).peekable();
@@ -119,7 +123,7 @@ fn header(row: &str) -> Option<Columns> {
     }
     let named = |names: &[&str]| cells.iter().position(|c| names.iter().any(|n| c.eq_ignore_ascii_case(n)));
     let time = named(&TIMES).unwrap_or(0);
-    Some(Columns { time, value: named(&["value"]).unwrap_or(usize::from(time == 0)) })
+    Some(Columns { time, value: named(&["value"]).unwrap_or(usize::from(time == 0)), count: cells.len() })
 }
 
 /// The time and value of a row; no value where none was measured. Problems have no place yet.
@@ -129,16 +133,27 @@ fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
         cells(row).nth(column).ok_or_else(|| problem("a row time,value", row).help("separate the columns by commas"))
     };
     let (time_cell, value_cell) = (cell(columns.time)?, cell(columns.value)?);
+    if cells(row).skip(columns.count).any(|extra| !extra.is_empty()) {
+        let expected = format!("at most {} cells, as the header has", columns.count);
+        return Err(problem(&expected, row).help("write decimals with a point, not a comma"));
+    }
     let value = value_cell.parse::<f64>();
     let time = Time::parse(time_cell).map_err(|_| {
         let expected = "a time: RFC 3339 (2021-01-08T00:00:00Z) or seconds or milliseconds since 1970";
         let swapped = value.is_err() && Time::parse(value_cell).is_ok();
-        problem(expected, time_cell).help(if swapped { SWAPPED } else { "" })
+        problem(expected, time_cell).help(match swapped {
+            true => SWAPPED,
+            false if Time::lacks_zone(time_cell) => APPEND_ZONE,
+            false => "",
+        })
     })?;
     if value_cell.is_empty() {
         return Ok((time, None));
     }
     match value {
+        Ok(value) if value.is_finite() && value > LOAD_MAX => {
+            Err(problem(&format!("a load of at most {LOAD_MAX:e}"), value_cell).help("use a larger unit"))
+        }
         Ok(value) if value.is_finite() && value >= 0.0 => Ok((time, Some(value))),
         Ok(_) => Err(problem("a load: finite and not negative", value_cell)
             .help("leave the value empty, or the row out, where nothing was measured")),
@@ -157,8 +172,14 @@ fn looks_like_a_time(value: f64) -> bool {
     value.fract() == 0.0 && ((1e9..1e10).contains(&value) || (1e12..1e13).contains(&value))
 }
 
+/// The cells of a row; commas within double quotes are part of one.
 fn cells(row: &str) -> impl Iterator<Item = &str> {
-    row.split(',').map(str::trim).map(|cell| cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell))
+    let mut quoted = false;
+    let apart = move |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    };
+    row.split(apart).map(str::trim).map(|cell| cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell))
 }
 
 #[cfg(test)]
@@ -181,6 +202,8 @@ mod tests {
         assert_eq!(times("\"time\",\"load\"\n\"60\",\"5\"\n\n"), [(60, 5.0)]);
         assert_eq!(times("value,host,Timestamp\n5,a,60\n"), [(60, 5.0)]);
         assert_eq!(times("0,1\n60,1\n61,1\n4000,1").len(), 4);
+        assert_eq!(times("time,value,labels\n60,5,\"a=1,b=2\"\n120,6,\n"), [(60, 5.0), (120, 6.0)]);
+        assert_eq!(times("time,value\n60,5,\n"), [(60, 5.0)], "a comma at the end");
     }
 
     #[test]
@@ -197,6 +220,11 @@ mod tests {
             ("0,-1", "x.csv:1: expected a load: finite and not negative; found \"-1\""),
             ("0,NaN", "x.csv:1: expected a load: finite and not negative; found \"NaN\""),
             ("0,inf", "x.csv:1: expected a load: finite and not negative"),
+            ("0,1e15\n60,2e15", "x.csv:2: expected a load of at most 1e15; found \"2e15\"; use a larger unit"),
+            (
+                "timestamp,value\n0,1,5\n",
+                "x.csv:2: expected at most 2 cells, as the header has; found \"0,1,5\"; write decimals with a point",
+            ),
             ("0,1\n60,abc", "x.csv:2: expected a load: a number; found \"abc\""),
             (
                 "5,2021-01-01T00:00:00Z",

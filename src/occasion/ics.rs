@@ -1,6 +1,7 @@
 //! iCalendar files (RFC 5545), read with `icalendar`: every country's public holidays can be had as one.
 
 use super::{Effect, OCCASIONS_MAX, Occasion, Recurrence, length};
+use crate::error::Problem;
 use icalendar::{Calendar, CalendarDateTime, Component, DatePerhapsTime, Event};
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
@@ -13,75 +14,101 @@ pub const ICS_BYTES_MAX: usize = 4 << 20;
 /// `holiday` or `exclude`.
 const OWN_EFFECT: &str = "X-FORESCALE";
 
-/// The occasions of a calendar whose events have `effect` unless they name their own. Errors name the event.
-pub fn calendar(text: &str, effect: Effect) -> Result<Vec<Occasion>, Vec<String>> {
+/// The occasions of a calendar whose events have `effect` unless they name their own. A problem's place is the event;
+/// empty: the file.
+pub fn calendar(text: &str, effect: Effect) -> Result<Vec<Occasion>, Vec<Problem>> {
     if text.len() > ICS_BYTES_MAX {
-        return Err(vec![format!("at most {ICS_BYTES_MAX} bytes")]);
+        return Err(vec![Problem::new("", format!("at most {ICS_BYTES_MAX} bytes"), text.len().to_string())]);
     }
-    let calendar: Calendar =
-        text.parse().map_err(|e: String| vec![format!("an iCalendar file: {}", crate::error::shorten(&e))])?;
-    let (mut occasions, mut errors) = (Vec::new(), Vec::new());
+    let calendar: Calendar = text.parse().map_err(|dump: String| vec![unreadable(text, &dump)])?;
+    let (mut occasions, mut problems) = (Vec::new(), Vec::new());
     for event in calendar.events() {
         let name: String = event.get_summary().unwrap_or("without a name").chars().take(80).collect();
         match occasion(event, effect, &name) {
             Ok(occasion) => occasions.push(occasion),
-            Err(error) => errors.push(format!("{error} in event {name:?}")),
+            Err((expected, found)) => problems.push(Problem::new(format!("event {name:?}"), expected, found)),
         }
-        if occasions.len() > OCCASIONS_MAX || errors.len() >= 20 {
+        if occasions.len() > OCCASIONS_MAX || problems.len() >= 20 {
             break;
         }
     }
     if occasions.len() > OCCASIONS_MAX {
-        errors.push(format!("at most {OCCASIONS_MAX} events"));
+        problems.push(Problem::new("", format!("at most {OCCASIONS_MAX} events"), "more"));
     }
-    if occasions.is_empty() && errors.is_empty() {
-        errors.push("at least one event".into());
+    if occasions.is_empty() && problems.is_empty() {
+        problems.push(Problem::new("", "at least one event", "none"));
     }
-    if errors.is_empty() { Ok(occasions) } else { Err(errors) }
+    if problems.is_empty() { Ok(occasions) } else { Err(problems) }
 }
 
-fn occasion(event: &Event, effect: Effect, name: &str) -> Result<Occasion, String> {
-    let start = event.get_start().ok_or("DTSTART with a date or time")?;
+/// What is no iCalendar file: of the parser's dump only the line is for people.
+fn unreadable(text: &str, dump: &str) -> Problem {
+    let expected = "an iCalendar file, from BEGIN:VCALENDAR to END:VCALENDAR";
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = dump.split("at line ").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    match (first, line) {
+        (None, _) => Problem::new("", expected, "nothing"),
+        (Some(first), _) if !first.trim_start_matches('\u{feff}').eq_ignore_ascii_case("BEGIN:VCALENDAR") => {
+            Problem::new("", expected, format!("{first:?}"))
+        }
+        (_, Some(line)) => Problem::new("", expected, format!("something else from line {line} on"))
+            .help("is an END missing, or the file cut?"),
+        (_, None) => Problem::new("", expected, "something else"),
+    }
+}
+
+/// What was expected, and found.
+type Wrong = (String, String);
+
+fn wrong(expected: impl Into<String>, found: impl Into<String>) -> Wrong {
+    (expected.into(), found.into())
+}
+
+fn occasion(event: &Event, effect: Effect, name: &str) -> Result<Occasion, Wrong> {
+    let start = event.get_start().ok_or_else(|| wrong("DTSTART with a date or time", "none"))?;
     let (begin, zone) = wall(&start)?;
     let whole_days = matches!(start, DatePerhapsTime::Date(_));
     let end = match (event.get_end(), event.property_value("DURATION")) {
         (Some(end), _) => wall(&end)?.0,
         (None, Some(text)) => {
-            let span: jiff::Span = text.parse().map_err(|_| "DURATION such as PT2H")?;
-            begin.checked_add(span).map_err(|_| "DURATION such as PT2H")?
+            let bad = || wrong("DURATION such as PT2H", text);
+            let span: jiff::Span = text.parse().map_err(|_| bad())?;
+            begin.checked_add(span).map_err(|_| bad())?
         }
         (None, None) if whole_days => begin.saturating_add(SignedDuration::from_hours(24)),
-        (None, None) => return Err("DTEND or DURATION".into()),
+        (None, None) => return Err(wrong("DTEND or DURATION", "neither")),
     };
     let mut recurrence = match event.property_value("RRULE") {
-        Some(rule) => Some(Recurrence::rrule(rule, begin.date())?),
+        Some(rule) => Some(Recurrence::rrule(rule, begin.date()).map_err(|expected| wrong(expected, rule))?),
         None => None,
     };
     if event.properties().contains_key("RDATE") || event.multi_properties().contains_key("RDATE") {
-        return Err("no RDATE: give the dates one by one".into());
+        return Err(wrong("no RDATE: give the dates one by one", "RDATE"));
     }
     let lists = event.multi_properties().get("EXDATE").into_iter().flatten();
     for property in event.properties().get("EXDATE").into_iter().chain(lists) {
         for value in property.value().split(',') {
-            let date = value.get(..8).and_then(|d| Date::strptime("%Y%m%d", d).ok()).ok_or("EXDATE with dates")?;
+            let date = value.get(..8).and_then(|d| Date::strptime("%Y%m%d", d).ok());
+            let date = date.ok_or_else(|| wrong("EXDATE with dates", value))?;
             if let Some(recurrence) = &mut recurrence {
                 recurrence.except.push(date);
             }
         }
     }
     let effect = match event.property_value(OWN_EFFECT) {
-        Some(own) => own.trim().parse().map_err(|e| format!("{OWN_EFFECT} with {e}"))?,
+        Some(own) => own.trim().parse().map_err(|e| wrong(format!("{OWN_EFFECT} with {e}"), own))?,
         None => effect,
     };
-    Ok(Occasion { begin, length: length(begin, end)?, zone, recurrence, effect, name: name.into() })
+    let length = length(begin, end).map_err(|expected| wrong(expected, format!("{begin} to {end}")))?;
+    Ok(Occasion { begin, length, zone, recurrence, effect, name: name.into() })
 }
 
 /// Wall-clock time and zone; without a zone it is the workload's.
-fn wall(at: &DatePerhapsTime) -> Result<(DateTime, Option<String>), String> {
-    let civil = |text: String| text.parse::<DateTime>().map_err(|_| "a date of this era".to_owned());
+fn wall(at: &DatePerhapsTime) -> Result<(DateTime, Option<String>), Wrong> {
+    let civil = |text: String| text.parse::<DateTime>().map_err(|_| wrong("a date of this era", &*text));
     let known = |zone: &str| match TimeZone::get(zone) {
         Ok(_) => Ok(Some(zone.to_owned())),
-        Err(_) => Err(format!("an IANA zone instead of TZID={}", crate::error::shorten(zone))),
+        Err(_) => Err(wrong("an IANA zone", format!("TZID={zone}"))),
     };
     match at {
         DatePerhapsTime::Date(date) => Ok((civil(format!("{}T00:00:00", date.format("%Y-%m-%d")))?, None)),

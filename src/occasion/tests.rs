@@ -105,17 +105,33 @@ fn a_calendar_file() {
 #[test]
 fn what_a_file_says_and_we_do_not_understand_is_refused_by_name() {
     for (from, to, expected) in [
-        ("RRULE:FREQ=YEARLY", "RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH", "give the dates one by one in event \"Tag der"),
+        (
+            "RRULE:FREQ=YEARLY",
+            "RRULE:FREQ=YEARLY;BYMONTH=11;BYDAY=4TH",
+            "give the dates one by one; found FREQ=YEARLY;BYMONTH=11;BYDAY=4TH",
+        ),
         ("RRULE:FREQ=YEARLY", "RRULE:FREQ=HOURLY", "FREQ=DAILY, WEEKLY"),
-        ("DURATION:PT2H30M\r\n", "", "DTEND or DURATION in event \"Webinar\""),
-        ("Europe/Berlin:20261130", "W. Europe Standard Time:20261130", "an IANA zone"),
+        ("DURATION:PT2H30M\r\n", "", "event \"Webinar\": expected DTEND or DURATION; found neither"),
+        ("Europe/Berlin:20261130", "W. Europe Standard Time:20261130", "an IANA zone; found TZID=W. Europe"),
         ("X-FORESCALE:x2.5", "X-FORESCALE:big", "X-FORESCALE with x1.5"),
         ("UID:3", "UID:3\r\nRDATE:20270101T000000Z", "no RDATE"),
     ] {
-        let errors = calendar(&ICS.replace(from, to), Effect::Holiday).unwrap_err().join("; ");
+        let errors = calendar(&ICS.replace(from, to), Effect::Holiday).unwrap_err();
+        let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert!(errors.contains(expected), "{to}: {errors}");
     }
-    assert!(calendar("hello", Effect::Exclude).is_err());
+    for (text, found) in [
+        ("hello", "; found \"hello\""),
+        ("", "; found nothing"),
+        (
+            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\n",
+            "; found something else from line 2 on; is",
+        ),
+    ] {
+        let told = calendar(text, Effect::Exclude).unwrap_err()[0].to_string();
+        assert!(told.contains("VCALENDAR to END:VCALENDAR") && told.contains(found), "{told}");
+        assert!(!told.contains("Tag") && !told.contains('^'), "the parser's dump: {told}");
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use super::{Hold, Mode, Window, schedule};
 use crate::error::{Problem, did_you_mean};
 use crate::occasion::{self, Effect, Occasion};
-use crate::units::{LeadTime, MAX_REPLICAS, Quantity, Replicas, Time, duration, parse_duration, parse_share};
+use crate::units::{
+    LeadTime, MAX_REPLICAS, Quantity, Replicas, Time, duration, parse_budget, parse_duration, parse_share,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -118,7 +120,7 @@ pub const ANNOTATIONS: &[Annotation] = &[
     ),
     user(
         "unserved-budget",
-        "share between 0 and 100%, both excluded",
+        "share between 0 and 100%, both excluded; above 0.01 with its percent sign",
         "`workloads.unserved_budget` of the config (0.1%)",
         "Share of the load that may go unserved: smaller costs more replicas.",
         "0.05%",
@@ -268,7 +270,8 @@ impl Annotations {
                 lead.map(LeadTime).ok_or_else(|| format!("a duration such as 90s or 3m, from 1s to {longest}"))
             }),
             unserved_budget: reader.value("unserved-budget", |text| {
-                parse_share(text).map_err(|_| "a share between 0% and 100%, both excluded, such as 0.1%".into())
+                parse_share(text).map_err(|_| "a share between 0% and 100%, both excluded, such as 0.1%")?;
+                parse_budget(text).map_err(|_| "a percent sign after a share above 0.01, such as 0.1%".into())
             }),
             miss_cost: reader.value("costs", |text| {
                 let cost = |text: &str| Quantity::parse(text.trim()).ok().map(|q| q.0).filter(|q| *q > 0.0);

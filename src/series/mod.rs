@@ -7,7 +7,7 @@ mod quality;
 mod samples;
 
 pub use calendar::{Calendar, Slot};
-pub use grid::{GridError, detect_step, grid};
+pub use grid::{GridError, MAX_SAMPLES, detect_step, grid};
 pub use odd::{OddTimes, Turn};
 pub use quality::{Doubt, Evidence, Quality};
 

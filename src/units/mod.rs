@@ -6,7 +6,7 @@ mod time;
 
 pub use brief::Brief;
 pub use quantity::{Quantity, QuantityError};
-pub use time::{LeadTime, Step, Time, TimeError, duration, parse_duration};
+pub use time::{APPEND_ZONE, LeadTime, Step, Time, TimeError, duration, parse_duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,9 +68,39 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     })
 }
 
+/// The largest budget that may be written as a bare number: above it, a percentage without its sign is likelier.
+const BARE_BUDGET_MAX: f64 = 0.01;
+
+/// Reads a share that may go unserved: "0.1%", or "0.001". A bare "0.1" could be meant as 0.1 % and is refused.
+pub fn parse_budget(text: &str) -> Result<f64, String> {
+    let share = parse_share(text)?;
+    if share <= BARE_BUDGET_MAX || text.contains('%') {
+        return Ok(share);
+    }
+    let text = crate::error::shorten(text.trim());
+    Err(format!(
+        "expected a percent sign, or at most {BARE_BUDGET_MAX} without one; found {text:?}: {text}% or {}%?",
+        share * 100.0
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn budgets_above_a_hundredth_need_their_sign() {
+        for (text, share) in
+            [("0.1%", 0.001), ("0.0323745%", 0.000_323_745), ("0.001", 0.001), ("0.01", 0.01), ("10 %", 0.1)]
+        {
+            assert!(parse_budget(text).is_ok_and(|v| (v - share).abs() < 1e-12), "{text}");
+        }
+        let told = parse_budget(" 0.1").unwrap_err();
+        assert!(told.contains("found \"0.1\": 0.1% or 10%?"), "{told}");
+        for bad in ["0.02", "0.5", "5", "", "0", "100%"] {
+            assert!(parse_budget(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn shares() {

@@ -14,7 +14,15 @@ pub struct Time(i64);
 #[error("expected RFC 3339 (2021-01-08T00:00:00Z) or seconds or milliseconds since 1970; found {0:?}")]
 pub struct TimeError(pub String);
 
+/// What to do about a time that [names no zone](Time::lacks_zone).
+pub const APPEND_ZONE: &str = "it names no time zone: append Z, or an offset such as +01:00";
+
 impl Time {
+    /// Whether a text would be a time if it named its zone.
+    pub fn lacks_zone(text: &str) -> bool {
+        Time::parse(text).is_err() && Time::parse(&format!("{}Z", text.trim())).is_ok()
+    }
+
     /// From milliseconds since the epoch.
     pub const fn from_millis(ms: i64) -> Self {
         Time(ms)
@@ -151,7 +159,8 @@ impl From<Step> for u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeadTime(#[serde(with = "duration")] pub Duration);
 
-/// Reads "90s", "3m", "1h30m", "2d" or a plain number of seconds. The longest accepted is a year.
+/// Reads "90s", "3m", "1h30m" or "2d". A number without a unit is refused, but for 0: it may be meant as minutes. The
+/// longest accepted is a year.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const YEAR_S: f64 = 366.0 * 86_400.0;
     let text = text.trim();
@@ -174,7 +183,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             "h" => 3600.0,
             "d" => 86_400.0,
             "w" => 604_800.0,
-            "" if rest.len() == text.len() && tail.is_empty() => 1.0,
+            "" if text == "0" => 1.0,
             _ => return Err(bad()),
         };
         total += number * scale;
@@ -231,6 +240,8 @@ mod tests {
         assert_eq!(Time::parse("1610064000000"), Ok(t));
         assert_eq!(t.to_string(), "2021-01-08T00:00:00Z");
         assert!(Time::parse("yesterday").is_err());
+        assert!(["2021-01-08T00:00:00", "2021-01-08 00:00:00"].iter().all(|text| Time::lacks_zone(text)));
+        assert!(["2021-01-08T00:00:00Z", "1610064000", "yesterday", ""].iter().all(|text| !Time::lacks_zone(text)));
         assert!(Time::parse("1e300").is_err());
     }
 
@@ -238,9 +249,9 @@ mod tests {
     fn durations() {
         assert_eq!(parse_duration("3m"), Ok(Duration::from_secs(180)));
         assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
-        for bad in ["", "m", "3x", "-3m", "1e9d", "3m5"] {
+        for bad in ["", "m", "3", "90", "3x", "-3m", "1e9d", "3m5"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert_eq!(duration::format(Duration::from_secs(5400)), "90m");

@@ -81,6 +81,14 @@ fn messages() {
             "unserved-budget: expected a share between 0% and 100%, both excluded, such as 0.1%; found \"100%\"; for example 0.05%",
         ),
         (
+            &[("mode", "act"), ("unserved-budget", "0.1")],
+            "unserved-budget: expected a percent sign after a share above 0.01, such as 0.1%; found \"0.1\"; for example 0.05%",
+        ),
+        (
+            &[("mode", "act"), ("lead-time", "3")],
+            "lead-time: expected a duration such as 90s or 3m, from 1s to 1d; found \"3\"; for example 90s",
+        ),
+        (
             &[("mode", "act"), ("time-zone", "CEST+1")],
             "time-zone: expected an IANA time zone such as Europe/Berlin; found \"CEST+1\"; for example Europe/Berlin",
         ),

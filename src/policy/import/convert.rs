@@ -1,6 +1,6 @@
 //! Jobs that set a number in turn → windows in which the number holds.
 
-use super::{Group, Job};
+use super::{Group, Job, Turns};
 use crate::error::Problem;
 use crate::policy::Window;
 use crate::policy::cron::Cron;
@@ -20,18 +20,18 @@ const DAY: i64 = 86_400;
 
 /// What holds outside, the windows, and what could not be said exactly.
 pub(super) fn windows(group: &Group, now: Time) -> Result<(Replicas, Vec<Window>, Vec<String>), Problem> {
-    let base = group.base.or(group.jobs.iter().map(|j| j.target).min()).unwrap_or(0);
+    let jobs = group.turns.iter().flat_map(|turns| &turns.jobs);
+    let base = group.base.or(jobs.map(|job| job.target).min()).unwrap_or(0);
     let from = now.secs() - now.secs().rem_euclid(DAY);
-    let hits = group.jobs.iter().map(|job| hits(group, job, from)).collect::<Result<Vec<_>, _>>()?;
     let (mut windows, mut notes) = (Vec::new(), Vec::new());
-    for (job, own) in group.jobs.iter().zip(&hits).filter(|(job, _)| job.target > base) {
-        let ends: Vec<i64> = {
-            let others = group.jobs.iter().zip(&hits).filter(|(other, _)| other.target != job.target);
+    for turns in &group.turns {
+        let hits = turns.jobs.iter().map(|job| hits(group, turns, job, from)).collect::<Result<Vec<_>, _>>()?;
+        for (job, own) in turns.jobs.iter().zip(&hits).filter(|(job, _)| job.target > base) {
+            let others = turns.jobs.iter().zip(&hits).filter(|(other, _)| other.target != job.target);
             let mut ends: Vec<i64> = others.flat_map(|(_, hits)| hits.kept.iter().copied()).collect();
             ends.sort_unstable();
-            ends
-        };
-        one(group, job, own, &ends, &mut windows, &mut notes);
+            one(turns, job, own, &ends, &mut windows, &mut notes);
+        }
     }
     Ok((base, windows, notes))
 }
@@ -42,10 +42,10 @@ struct Hits {
     left_out: Vec<i64>,
 }
 
-fn hits(group: &Group, job: &Job, from: i64) -> Result<Hits, Problem> {
+fn hits(group: &Group, turns: &Turns, job: &Job, from: i64) -> Result<Hits, Problem> {
     let (mut kept, mut left_out, mut at) = (Vec::new(), Vec::new(), from - 1);
     while let Some(hit) = job.cron.next(at).filter(|hit| *hit < from + DAYS as i64 * DAY) {
-        if group.excluded(hit) {
+        if turns.excluded(hit) {
             left_out.push(hit)
         } else {
             kept.push(hit)
@@ -62,7 +62,7 @@ fn hits(group: &Group, job: &Job, from: i64) -> Result<Hits, Problem> {
 }
 
 /// The windows of one job: one for each length, by weekday.
-fn one(group: &Group, job: &Job, hits: &Hits, ends: &[i64], windows: &mut Vec<Window>, notes: &mut Vec<String>) {
+fn one(turns: &Turns, job: &Job, hits: &Hits, ends: &[i64], windows: &mut Vec<Window>, notes: &mut Vec<String>) {
     let mut lengths: BTreeMap<u32, BTreeMap<i64, usize>> = BTreeMap::new();
     let mut endless = false;
     for hit in &hits.kept {
@@ -110,7 +110,7 @@ fn one(group: &Group, job: &Job, hits: &Hits, ends: &[i64], windows: &mut Vec<Wi
     }
     for (cron, length) in parts {
         let length = Duration::from_secs(length.unsigned_abs());
-        windows.extend(Window::new(cron, length, &group.zone, job.target, except.clone()));
+        windows.extend(Window::new(cron, length, &turns.zone, job.target, except.clone()));
     }
 }
 

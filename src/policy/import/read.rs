@@ -1,6 +1,7 @@
 //! The objects in circulation → jobs.
 
-use super::{Group, Job};
+use super::kubectl::Calls;
+use super::{Group, Job, Turns};
 use crate::error::Problem;
 use crate::policy::cron::Cron;
 use crate::units::{MAX_REPLICAS, Replicas};
@@ -11,19 +12,29 @@ use std::collections::BTreeMap;
 
 /// Longest text that is read, in bytes.
 const BYTES_MAX: usize = 8 << 20;
+/// Brackets of one document that are open at once at most: the time that libyaml takes grows with their square.
+const OPEN_MAX: usize = 1000;
+/// `maxReplicaCount` of a ScaledObject that says none.
+const KEDA_MOST: Replicas = 100;
 /// Jobs and triggers of one text at most.
 const JOBS_MAX: usize = 1000;
 
-/// Everything of the text that schedules replicas.
-pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Problem>) {
-    let mut reader = Reader { name, zone, groups: Vec::new(), scaling: BTreeMap::new(), problems: Vec::new(), jobs: 0 };
+/// Everything of the text that schedules replicas, and how many objects don't.
+pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Problem>, usize) {
+    let (scaling, problems) = (BTreeMap::new(), Vec::new());
+    let mut reader = Reader { name, zone, groups: Vec::new(), scaling, problems, jobs: 0, skipped: 0 };
     if text.len() > BYTES_MAX {
         let problem = Problem::new(name, format!("at most {BYTES_MAX} bytes"), format!("{} bytes", text.len()));
-        return (Vec::new(), vec![problem]);
+        return (Vec::new(), vec![problem], 0);
+    }
+    if text.split("\n---").any(too_deep) {
+        let problem = Problem::new(name, format!("YAML with at most {OPEN_MAX} brackets open at once"), "more");
+        return (Vec::new(), vec![problem], 0);
     }
     for document in serde_yaml_ng::Deserializer::from_str(text) {
         match Value::deserialize(document) {
-            Ok(value) => reader.object(&value, 0),
+            Ok(Value::Null) => {}
+            Ok(value) => reader.object(&value, ""),
             Err(error) => {
                 let at = error.location().map_or(name.to_string(), |l| format!("{name}:{}", l.line()));
                 reader.problems.push(Problem::new(at, "YAML", error.to_string()));
@@ -31,23 +42,48 @@ pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Pro
             }
         }
     }
-    let scaling = std::mem::take(&mut reader.scaling);
-    reader.groups.extend(scaling.into_values());
+    for group in std::mem::take(&mut reader.scaling).into_values() {
+        match group.turns.as_slice() {
+            [_] => reader.groups.push(group),
+            several => {
+                let zones: Vec<&str> = several.iter().map(|turns| turns.zone.as_str()).collect();
+                let expected =
+                    format!("one time zone for all that scale {}, whose numbers follow each other", group.workload);
+                let problem = Problem::new(reader.at(&group.from, "spec.timeZone"), expected, zones.join(" and "));
+                reader.problems.push(problem.help("name the same one in all; --time-zone is for those that name none"));
+            }
+        }
+    }
     if reader.groups.is_empty() && reader.problems.is_empty() {
         let expected = "a CronHorizontalPodAutoscaler, CronHPA, ScaledObject with a cron trigger, or CronJob that runs kubectl scale";
         reader.problems.push(Problem::new(name, expected, "none"));
     }
-    (reader.groups, reader.problems)
+    (reader.groups, reader.problems, reader.skipped)
+}
+
+/// Whether more brackets are open at once than in any object, be they in a text or not.
+fn too_deep(document: &str) -> bool {
+    let mut open = 0usize;
+    document.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > OPEN_MAX
+    })
 }
 
 struct Reader<'a> {
     name: &'a str,
     zone: &'a str,
     groups: Vec<Group>,
-    /// CronJobs by the workload that they scale and their zone.
-    scaling: BTreeMap<(String, String), Group>,
+    /// CronJobs by the workload that they scale.
+    scaling: BTreeMap<String, Group>,
     problems: Vec<Problem>,
     jobs: usize,
+    /// Objects that schedule nothing.
+    skipped: usize,
 }
 
 fn text<'v>(value: &'v Value, path: &[&str]) -> Option<&'v str> {
@@ -66,18 +102,23 @@ fn entries(value: Option<&Value>) -> &[Value] {
 }
 
 impl Reader<'_> {
-    fn object(&mut self, value: &Value, depth: usize) {
-        let kind = text(value, &["kind"]).unwrap_or_default();
+    /// One object; `of_list` is the kind of a list's items that name none.
+    fn object(&mut self, value: &Value, of_list: &str) {
+        let kind = text(value, &["kind"]).unwrap_or(of_list);
+        if let Some(of_list) = kind.strip_suffix("List").filter(|_| value.get("items").is_some()) {
+            return entries(value.get("items")).iter().for_each(|item| self.object(item, of_list));
+        }
         let namespace = text(value, &["metadata", "namespace"]).unwrap_or("default");
         let from = format!("{kind} {namespace}/{}", text(value, &["metadata", "name"]).unwrap_or_default());
+        let before = (self.jobs, self.problems.len());
         match kind {
-            "List" if depth == 0 => entries(value.get("items")).iter().for_each(|item| self.object(item, 1)),
             "CronHorizontalPodAutoscaler" => self.cron_hpa(value, &from, namespace, Cron::parse_six),
             "CronHPA" => self.cron_hpa(value, &from, namespace, Cron::parse),
             "ScaledObject" => self.scaled_object(value, &from, namespace),
             "CronJob" => self.cron_job(value, &from, namespace),
             _ => {}
         }
+        self.skipped += usize::from(before == (self.jobs, self.problems.len()));
     }
 
     fn at(&self, from: &str, field: &str) -> String {
@@ -122,8 +163,9 @@ impl Reader<'_> {
             self.problems.push(Problem::new(at, "an IANA time zone such as Europe/Berlin", zone));
             return None;
         }
-        if said.is_none() {
-            notes.push(format!("says no time zone: {zone} is taken (--time-zone)"));
+        let note = format!("says no time zone: {zone} is taken (--time-zone)");
+        if said.is_none() && !notes.contains(&note) {
+            notes.push(note);
         }
         Some(zone.to_string())
     }
@@ -161,12 +203,15 @@ impl Reader<'_> {
             if !self.room() {
                 return;
             }
+            // such a job says a date where others say when they recur
+            if job.get("runOnce").and_then(Value::as_bool) == Some(true) {
+                notes.push(format!("{}: runs once; left out", at("runOnce")));
+                continue;
+            }
             let cron = self.cron(self.at(from, &at("schedule")), text(job, &["schedule"]), parse);
             let size = job.get("targetSize").or(job.get("targetReplicas"));
             let target = self.count(self.at(from, &at("targetSize")), size);
-            if job.get("runOnce").and_then(Value::as_bool) == Some(true) {
-                notes.push(format!("{}: runs once; left out", at("runOnce")));
-            } else if let (Some(cron), Some(target)) = (cron, target) {
+            if let (Some(cron), Some(target)) = (cron, target) {
                 jobs.push(Job { cron, target });
             }
         }
@@ -179,36 +224,38 @@ impl Reader<'_> {
             return;
         }
         let workload = format!("{target_kind} {namespace}/{target}");
-        self.groups.push(Group { from: from.into(), workload, zone, jobs, exclude, base: None, notes });
+        let turns = vec![Turns { zone, jobs, exclude }];
+        self.groups.push(Group { from: from.into(), workload, turns, base: None, most: None, notes });
     }
 
-    /// Each cron trigger of a ScaledObject is a window of its own; outside them `minReplicaCount` holds.
+    /// The cron triggers of a ScaledObject hold at once, and the largest counts; outside them `minReplicaCount` does.
     fn scaled_object(&mut self, value: &Value, from: &str, namespace: &str) {
         let Some(spec) = value.get("spec") else { return };
         let kind = text(spec, &["scaleTargetRef", "kind"]).unwrap_or("Deployment");
         let workload = format!("{kind} {namespace}/{}", text(spec, &["scaleTargetRef", "name"]).unwrap_or_default());
         let base = number(spec.get("minReplicaCount")).unwrap_or(0);
+        let most = number(spec.get("maxReplicaCount")).unwrap_or(KEDA_MOST);
+        let (mut turns, mut notes) = (Vec::new(), Vec::new());
         for (i, trigger) in entries(spec.get("triggers")).iter().enumerate() {
             if text(trigger, &["type"]) != Some("cron") || !self.room() {
                 continue;
             }
             let at = |key: &str| format!("spec.triggers[{i}].metadata.{key}");
             let metadata = trigger.get("metadata").unwrap_or(&Value::Null);
-            let mut notes = Vec::new();
             let zone = self.zone_of(self.at(from, &at("timezone")), text(metadata, &["timezone"]), &mut notes);
             let start = self.cron(self.at(from, &at("start")), text(metadata, &["start"]), Cron::parse);
             let end = self.cron(self.at(from, &at("end")), text(metadata, &["end"]), Cron::parse);
             let target = self.count(self.at(from, &at("desiredReplicas")), metadata.get("desiredReplicas"));
             let (Some(zone), Some(start), Some(end), Some(target)) = (zone, start, end, target) else { continue };
-            self.groups.push(Group {
-                from: format!("{from}, trigger {i}"),
-                workload: workload.clone(),
-                zone,
-                jobs: vec![Job { cron: start, target }, Job { cron: end, target: base }],
-                exclude: Vec::new(),
-                base: Some(base),
-                notes,
-            });
+            if target > most {
+                notes.push(format!("{}: {target} is above maxReplicaCount {most}, which holds", at("desiredReplicas")));
+            }
+            let jobs = vec![Job { cron: start, target: target.min(most).max(base) }, Job { cron: end, target: base }];
+            turns.push(Turns { zone, jobs, exclude: Vec::new() });
+        }
+        if !turns.is_empty() {
+            let (base, most) = (Some(base), Some(most));
+            self.groups.push(Group { from: from.into(), workload, turns, base, most, notes });
         }
     }
 
@@ -216,74 +263,66 @@ impl Reader<'_> {
     fn cron_job(&mut self, value: &Value, from: &str, namespace: &str) {
         let Some(spec) = value.get("spec") else { return };
         let pod = ["jobTemplate", "spec", "template", "spec"].iter().try_fold(spec, |v, key| v.get(*key));
-        let words: Vec<&str> = entries(pod.and_then(|p| p.get("containers")))
-            .iter()
-            .flat_map(|c| entries(c.get("command")).iter().chain(entries(c.get("args"))))
-            .filter_map(Value::as_str)
-            .flat_map(|text| text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '&' | '|')))
-            .filter(|word| !word.is_empty())
-            .collect();
-        let Some(call) = Scale::of(&words) else { return };
-        if !self.room() {
+        let list = |key: &str| entries(pod.and_then(|p| p.get(key))).iter();
+        let mut calls = Calls::default();
+        for container in list("initContainers").chain(list("containers")) {
+            let words = |key: &str| entries(container.get(key)).iter().filter_map(Value::as_str).collect::<Vec<_>>();
+            calls.read(text(container, &["image"]).unwrap_or_default(), &words("command"), &words("args"));
+        }
+        if calls.is_empty() {
             return;
         }
-        let mut notes = Vec::new();
         if spec.get("suspend").and_then(Value::as_bool) == Some(true) {
             self.problems
                 .push(Problem::new(self.at(from, "spec.suspend"), "a CronJob that runs", "suspended").help("left out"));
             return;
         }
+        // where kubectl is understood, other words are not what scales
+        let others = if calls.scales.is_empty() && calls.unclear.is_empty() { calls.others } else { Vec::new() };
+        for found in calls.unclear.into_iter().chain(others) {
+            let expected = "kubectl scale of Deployments or StatefulSets by name, with a number of replicas";
+            let problem = Problem::new(self.at(from, "spec.jobTemplate"), expected, found);
+            self.problems.push(problem.help("left out: write its window by hand"));
+        }
+        let mut notes = Vec::new();
         let zone = self.zone_of(self.at(from, "spec.timeZone"), text(spec, &["timeZone"]), &mut notes);
         let cron = self.cron(self.at(from, "spec.schedule"), text(spec, &["schedule"]), Cron::parse);
         let (Some(zone), Some(cron)) = (zone, cron) else { return };
-        let workload = format!("{} {}/{}", call.kind, call.namespace.unwrap_or(namespace), call.name);
-        let group = self.scaling.entry((workload.clone(), zone.clone())).or_insert_with(|| Group {
+        // of two calls for the same workload the later one stands
+        let targets: BTreeMap<String, Replicas> = calls
+            .scales
+            .into_iter()
+            .map(|call| {
+                let namespace = call.namespace.as_deref().unwrap_or(namespace);
+                (format!("{} {namespace}/{}", call.kind, call.name), call.replicas)
+            })
+            .collect();
+        for (workload, target) in targets {
+            if self.room() {
+                self.turn(from, workload, &zone, Job { cron: cron.clone(), target }, &notes);
+            }
+        }
+    }
+
+    /// Adds a job to those that set the number of a workload in turn.
+    fn turn(&mut self, from: &str, workload: String, zone: &str, job: Job, notes: &[String]) {
+        let group = self.scaling.entry(workload.clone()).or_insert_with(|| Group {
             from: String::new(),
             workload,
-            zone,
-            jobs: Vec::new(),
-            exclude: Vec::new(),
+            turns: Vec::new(),
             base: None,
-            notes,
+            most: None,
+            notes: Vec::new(),
         });
         group.from = if group.from.is_empty() { from.into() } else { format!("{}, {from}", group.from) };
-        group.jobs.push(Job { cron, target: call.replicas });
-    }
-}
-
-/// `kubectl scale … --replicas=N KIND/NAME`.
-struct Scale<'w> {
-    kind: &'static str,
-    name: &'w str,
-    namespace: Option<&'w str>,
-    replicas: Replicas,
-}
-
-impl<'w> Scale<'w> {
-    fn of(words: &[&'w str]) -> Option<Scale<'w>> {
-        let kubectl = words.iter().position(|w| w.rsplit('/').next() == Some("kubectl"))?;
-        let words = words.get(kubectl + 1..)?;
-        let scale = words.iter().position(|w| *w == "scale")?;
-        let value = |names: &[&str]| {
-            words.iter().enumerate().find_map(|(i, word)| {
-                let (name, value) = word.split_once('=').map_or((*word, None), |(n, v)| (n, Some(v)));
-                names.contains(&name).then(|| value.or(words.get(i + 1).copied()))?
-            })
-        };
-        let replicas = value(&["--replicas"])?.parse().ok().filter(|n| *n <= MAX_REPLICAS)?;
-        let rest = words.get(scale + 1..)?;
-        let (kind, name) = rest.iter().enumerate().find_map(|(i, word)| match word.split_once('/') {
-            Some((kind, name)) => Some((kind_of(kind)?, name)),
-            None => Some((kind_of(word)?, *rest.get(i + 1)?)),
-        })?;
-        Some(Scale { kind, name, namespace: value(&["-n", "--namespace"]), replicas })
-    }
-}
-
-fn kind_of(word: &str) -> Option<&'static str> {
-    match word.split('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "deployment" | "deployments" | "deploy" => Some("Deployment"),
-        "statefulset" | "statefulsets" | "sts" => Some("StatefulSet"),
-        _ => None,
+        for note in notes {
+            if !group.notes.contains(note) {
+                group.notes.push(note.clone());
+            }
+        }
+        match group.turns.iter_mut().find(|turns| turns.zone == zone) {
+            Some(turns) => turns.jobs.push(job),
+            None => group.turns.push(Turns { zone: zone.into(), jobs: vec![job], exclude: Vec::new() }),
+        }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 const NOW: Time = Time::from_secs(1_795_478_400 + 43_200);
 
 fn ok(text: &str) -> Vec<Imported> {
-    let (imported, problems) = import("f.yaml", text, "UTC", NOW);
+    let (imported, problems, _) = import("f.yaml", text, "UTC", NOW);
     assert_eq!(problems, []);
     imported
 }
@@ -47,6 +47,14 @@ fn cron_hpa_with_six_fields_and_excluded_dates() {
 }
 
 #[test]
+fn a_job_that_runs_once_is_left_out_and_no_error() {
+    let once = "  - {name: once, schedule: \"@date 2026-12-10 15:12:00\", targetSize: 20, runOnce: true}\n";
+    let imported = one(&(ALIBABA.to_owned() + once));
+    assert_eq!(imported.most, 10);
+    assert!(imported.notes.contains(&"spec.jobs[2].runOnce: runs once; left out".to_owned()), "{:?}", imported.notes);
+}
+
+#[test]
 fn a_dated_exclusion_becomes_a_date() {
     let imported = one(&ALIBABA.replace("25 12", "26 11").replace("  - \"* * * * * 5\"\n", ""));
     assert_eq!(windows(&imported), ["0 8 * * * 12h UTC min=10 except=2026-11-26"]);
@@ -83,8 +91,8 @@ spec:
 }
 
 #[test]
-fn keda_cron_triggers_are_windows_of_their_own() {
-    let all = ok(r#"
+fn keda_cron_triggers_are_windows_of_one_schedule() {
+    let text = r#"
 kind: List
 items:
 - kind: ScaledObject
@@ -98,11 +106,22 @@ items:
     - type: cron
       metadata: {timezone: Asia/Kolkata, start: "0 6 * * *", end: "30 20 * * *", desiredReplicas: "10"}
     - type: cron
-      metadata: {timezone: Asia/Kolkata, start: "0 22 * * 6", end: "0 2 * * 0", desiredReplicas: "5"}
-"#);
-    assert_eq!(windows(&all[0]), ["0 6 * * * 870m Asia/Kolkata min=10"]);
-    assert_eq!(windows(&all[1]), ["0 22 * * 6 4h Asia/Kolkata min=5"]);
-    assert!(all.iter().all(|i| i.difference.is_empty() && i.base == 1 && i.notes.is_empty()), "{all:#?}");
+      metadata: {timezone: Europe/Berlin, start: "0 10 * * 6", end: "0 2 * * 0", desiredReplicas: "5"}
+    - type: cron
+      metadata: {timezone: Europe/Berlin, start: "0 3 * * *", end: "0 4 * * *", desiredReplicas: "0"}
+"#;
+    let imported = one(text);
+    assert_eq!(
+        windows(&imported),
+        ["0 6 * * * 870m Asia/Kolkata min=10", "0 10 * * 6 16h Europe/Berlin min=5"],
+        "both, each in its zone"
+    );
+    assert_eq!((imported.base, imported.most), (1, 100), "KEDA's default maxReplicaCount, not what cron asks for");
+    assert!(imported.difference.is_empty() && imported.notes.is_empty(), "{imported:#?}");
+    let capped = one(&text.replace("minReplicaCount: 1", "minReplicaCount: 1\n    maxReplicaCount: 8"));
+    assert_eq!(windows(&capped)[0], "0 6 * * * 870m Asia/Kolkata min=8");
+    assert_eq!((capped.most, capped.difference.len()), (8, 0));
+    assert_eq!(capped.notes, ["spec.triggers[1].metadata.desiredReplicas: 10 is above maxReplicaCount 8, which holds"]);
 }
 
 #[test]
@@ -128,6 +147,101 @@ fn cron_jobs_that_scale_the_same_workload_go_together() {
     assert_eq!(imported.difference, []);
 }
 
+/// A CronJob of the namespace shop.
+fn cron_job(name: &str, schedule: &str, zone: &str, container: &str) -> String {
+    format!(
+        "---\nkind: CronJob\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  schedule: \"{schedule}\"\n{zone}  jobTemplate: {{spec: {{template: {{spec: {{containers: [{container}]}}}}}}}}\n"
+    )
+}
+
+fn scale(replicas: u32) -> String {
+    format!("{{command: [kubectl, scale, deploy/web, --replicas={replicas}]}}")
+}
+
+#[test]
+fn cron_jobs_in_two_zones_are_refused_together() {
+    let berlin = "  timeZone: Europe/Berlin\n";
+    let text = cron_job("up", "0 7 * * 1-5", berlin, &scale(8)) + &cron_job("down", "0 19 * * 1-5", "", &scale(2));
+    let (imported, problems, _) = import("f.yaml", &text, "UTC", NOW);
+    assert_eq!(imported, [], "half of it would be wrong");
+    let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("CronJob shop/up, CronJob shop/down: spec.timeZone"), "{told}");
+    assert!(told.contains("found Europe/Berlin and UTC"), "{told}");
+    let (imported, problems, _) = import("f.yaml", &text, "Europe/Berlin", NOW);
+    assert_eq!((imported.len(), problems), (1, Vec::new()));
+    assert_eq!(windows(&imported[0]), ["0 7 * * 1-5 12h Europe/Berlin min=8"]);
+    assert_eq!(imported[0].notes, ["says no time zone: Europe/Berlin is taken (--time-zone)"]);
+}
+
+#[test]
+fn every_workload_of_every_call_is_imported() {
+    let zone = "  timeZone: UTC\n";
+    let both = "{command: [sh, -c, \"kubectl scale deploy web --replicas=8; kubectl scale deploy api --replicas=4\"]}";
+    let text = cron_job("up", "0 7 * * 1-5", zone, both)
+        + &cron_job(
+            "down",
+            "0 19 * * 1-5",
+            zone,
+            "{image: bitnami/kubectl, args: [scale, --replicas=2, deploy/web, deploy/api]}",
+        );
+    let all: Vec<(String, Vec<String>)> = ok(&text).iter().map(|i| (i.workload.clone(), windows(i))).collect();
+    let expected = [("api", 4), ("web", 8)]
+        .map(|(name, n)| (format!("Deployment shop/{name}"), vec![format!("0 7 * * 1-5 12h UTC min={n}")]));
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn a_cron_job_that_scales_in_other_words_is_told_and_one_that_does_not_is_counted() {
+    let said = |container: &str| {
+        let (imported, problems, skipped) = import("f.yaml", &cron_job("a", "0 8 * * *", "", container), "UTC", NOW);
+        assert_eq!((imported, skipped), (Vec::new(), 0));
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let told = said("{command: [sh, -c, \"kubectl scale deploy web --replicas=$N\"]}");
+    assert!(told.starts_with("f.yaml: CronJob shop/a: spec.jobTemplate: expected kubectl scale of"), "{told}");
+    assert!(told.contains("found kubectl scale deploy web --replicas=$N; left out"), "{told}");
+    assert!(said("{command: [/opt/scale.sh, web]}").contains("found /opt/scale.sh web"));
+    let text = cron_job("a", "0 8 * * *", "", "{command: [backup]}") + "---\nkind: Service\n---\n" + ALIBABA;
+    let (imported, problems, skipped) = import("f.yaml", &text, "UTC", NOW);
+    assert_eq!((imported.len(), problems, skipped), (1, Vec::new(), 2));
+}
+
+#[test]
+fn lists_of_any_kind_are_opened() {
+    let jobs = "jobs: [{schedule: '0 8 * * *', targetSize: 5}, {schedule: '0 9 * * *', targetSize: 2}]";
+    for kind in ["  kind: CronHPA\n", ""] {
+        let text = format!(
+            "kind: CronHPAList\nitems:\n- metadata: {{name: web}}\n{kind}  spec: {{scaleTargetRef: {{name: web}}, {jobs}}}\n"
+        );
+        assert_eq!(one(&text).from, "CronHPA default/web", "{text}");
+    }
+}
+
+#[test]
+fn without_a_window_there_is_no_schedule() {
+    for (replicas, names) in [(3, "mode min-replicas max-replicas"), (0, "mode min-replicas")] {
+        let imported = one(&cron_job("a", "0 8 * * *", "  timeZone: UTC\n", &scale(replicas)));
+        assert_eq!(imported.windows, []);
+        let given: Vec<String> = imported.annotations().into_iter().map(|(name, _)| name.replace(PREFIX, "")).collect();
+        assert_eq!(given.join(" "), names);
+        let note = format!("no window asks for more than {replicas} replicas: there is no schedule to set");
+        assert_eq!(imported.notes, [note]);
+    }
+}
+
+#[test]
+fn what_the_annotations_would_refuse_is_not_imported() {
+    let jobs: String = (0..96)
+        .map(|i| format!("  - {{schedule: \"{} {} * * *\", targetSize: {}}}\n", i % 4 * 15, i / 4, 2 + i % 7))
+        .collect();
+    let text =
+        format!("kind: CronHPA\nmetadata: {{name: web}}\nspec:\n  scaleTargetRef: {{name: web}}\n  jobs:\n{jobs}");
+    let (imported, problems, _) = import("f.yaml", &text, "UTC", NOW);
+    assert_eq!(imported, []);
+    let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert_eq!(told, "CronHPA default/web: expected at most 64 windows; found 82; write the annotations by hand");
+}
+
 #[test]
 fn what_cannot_be_said_exactly_is_shown() {
     let imported = one(r#"
@@ -142,7 +256,7 @@ spec:
     assert!(imported.notes.iter().any(|n| n.contains("the longest")), "{imported:#?}");
     let at = |text: &str| Time::parse(text).unwrap();
     assert_eq!(imported.difference, [], "{imported:#?}");
-    let (imported, _) = import(
+    let (imported, ..) = import(
         "f",
         "kind: CronHPA\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {name: web}\n  jobs:\n  - {schedule: \"0 8 1,26 * *\", targetSize: 9}\n  - {schedule: \"0 8 2,28 * *\", targetSize: 3}\n",
         "UTC",
@@ -153,6 +267,15 @@ spec:
         [Stretch { from: at("2026-12-02T08:00:00Z"), to: at("2026-12-03T08:00:00Z"), was: 3, would_be: 9 }],
         "towards capacity"
     );
+}
+
+#[test]
+fn nesting_is_bounded_before_it_is_read() {
+    let told = |text: &str| import("f.yaml", text, "UTC", NOW).1[0].to_string();
+    let deep = format!("kind: CronHPA\n---\na: {}", "[".repeat(40_000));
+    assert_eq!(told(&deep), "f.yaml: expected YAML with at most 1000 brackets open at once; found more");
+    let many = format!("a: [{}]\n", "[{}],".repeat(2_000));
+    assert!(told(&many).ends_with("found none"), "many, but not within each other: {}", told(&many));
 }
 
 #[test]
