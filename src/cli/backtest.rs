@@ -99,7 +99,7 @@ fn different_files(args: &Args) -> Result<(), Problem> {
     Ok(())
 }
 
-fn time(text: &str) -> Result<Time, String> {
+pub(super) fn time(text: &str) -> Result<Time, String> {
     Time::parse(text).map_err(|e| e.to_string())
 }
 

@@ -3,7 +3,7 @@
 use super::calendar::CalendarArgs;
 use super::history::HistoryArgs;
 use crate::error::{Failure, Problem};
-use crate::forecast::{LEVELS, QuantileForecast, SLOT, Task, day_ahead, fit};
+use crate::forecast::{Fitted, LEVELS, QuantileForecast, SLOT, Task, day_ahead, fit};
 use crate::report::fan;
 use crate::series::{Calendar, Evidence, Quality, Sample, Series};
 use crate::tick::COMMITMENT;
@@ -29,6 +29,9 @@ pub struct Args {
     time_zone: String,
     #[command(flatten)]
     calendar: CalendarArgs,
+    /// Compare with every expert alone, from this time on: `versus` in the JSON
+    #[arg(long, value_name = "TIME", requires = "json", conflicts_with = "day_ahead", value_parser = super::backtest::time)]
+    rate_from: Option<Time>,
     /// The next 24 hours by quarters of an hour, from the calendar alone: for planning, it moves no replicas
     #[arg(long)]
     day_ahead: bool,
@@ -62,7 +65,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let calendar = Calendar::new(&args.time_zone, step).with(&task.occasions);
         return tomorrow(args, &measured, &believed, &calendar);
     }
-    let fitted = fit(&believed, &task);
+    let fitted = match args.rate_from {
+        None => fit(&believed, &task),
+        Some(from) => rated(&believed, &task, from),
+    };
     let (forecast, explanation) = (fitted.predict(), fitted.explain());
     if let Some(path) = &args.html {
         page(path, &forecast, step, &measured, 360.0)?;
@@ -76,6 +82,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         fan::text(&forecast, &explanation, step, now)
     };
     print(&text)
+}
+
+/// Fits, and follows every expert from `from` on.
+fn rated(history: &Series, task: &Task, from: Time) -> Fitted {
+    let mut fitted = fit(&Series::new(history.at(0), history.step(), 1), task);
+    let mut followed = false;
+    for (at, sample) in history.iter() {
+        if at >= from && !followed {
+            followed = true;
+            fitted.rate();
+        }
+        fitted.observe(at, sample);
+    }
+    fitted
 }
 
 /// Shows the day ahead.
