@@ -7,6 +7,7 @@ mod log;
 mod memory;
 
 pub use log::{Difference, Record, Replay, ReplayError};
+use memory::SURGE_CAP;
 pub use memory::{Memory, MetricMemory};
 
 use crate::demand::Demand;
@@ -21,6 +22,22 @@ use std::time::Duration;
 /// Load that one decision has to cover, from the instant its replicas are ready.
 pub const COMMITMENT: Duration = Duration::from_secs(300);
 
+/// The load of this very moment, read between the steps. It teaches nothing and lowers nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The load.
+    pub load: f64,
+    /// How much it has risen since the reading before that differs. Not negative.
+    pub rise: f64,
+}
+
+impl Reading {
+    /// The load of the next reading if it rises on, at most twice this one.
+    fn next(&self) -> f64 {
+        (self.load + self.rise).min(SURGE_CAP * self.load)
+    }
+}
+
 /// What a tick is given for one metric of the policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricInputs {
@@ -33,9 +50,9 @@ pub struct MetricInputs {
     /// How late the source's samples are by its nature: so much older may the newest be.
     #[serde(default, with = "crate::units::duration", skip_serializing_if = "Duration::is_zero")]
     pub settling: Duration,
-    /// The load of this very moment, read between the steps. It teaches nothing and lowers nothing.
+    /// What was read just now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reading: Option<f64>,
+    pub reading: Option<Reading>,
 }
 
 /// All that a tick is given besides policy and memory.
@@ -93,13 +110,19 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
     let worst = metrics.iter().map(|(_, s)| *s).max().unwrap_or(Standing::Fresh);
     let known = || metrics.iter().filter(|(_, s)| *s != Standing::Stale).map(|(m, _)| *m);
     let abstains = metrics.iter().filter_map(|(m, _)| m.forecast().and_then(|f| f.abstains)).next();
-    let read = metrics.iter().zip(&inputs.metrics).filter_map(|((m, _), new)| m.need(new.reading?)).max();
-    let reactive = known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max().max(read);
+    let read = |of: fn(&Reading) -> f64| {
+        let needs = metrics.iter().zip(&inputs.metrics).filter_map(|((m, _), new)| m.need(of(&new.reading?)));
+        needs.max()
+    };
+    let sampled = known().filter_map(|m| m.latest().and_then(|l| l.proposal.reactive)).max();
+    let reactive = sampled.max(read(|reading| reading.load));
     let running = inputs.observation.replicas.max(inputs.observation.floor.unwrap_or(0));
     let forecast = metrics.iter().filter_map(|(m, _)| m.ahead(running, policy.pods_per_second)).max();
     let relative = schedule::times(&policy.schedules, now, policy.lead_time.0)
         .zip(forecast.max(reactive))
         .map(|(times, replicas)| (f64::from(replicas) * times).ceil() as u32);
+    // what outruns everything will have grown by the next reading, and replicas for it take a moment, too
+    let outrun = reactive > sampled.max(forecast);
     Evidence {
         parts: Parts {
             reactive,
@@ -117,7 +140,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
             .map(|(m, _)| m.usual_low())
             .collect::<Option<Vec<_>>>()
             .and_then(|l| l.into_iter().max()),
-        surge: known().filter_map(MetricMemory::surge).max(),
+        surge: known().filter_map(MetricMemory::surge).max().max(read(Reading::next).filter(|_| outrun)),
         outage: metrics.iter().any(|(m, _)| m.aftermath(now)),
         gain: gain(metrics.iter().map(|(m, _)| *m)),
         reacting: match abstains {

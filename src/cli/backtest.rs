@@ -100,7 +100,7 @@ fn different_files(args: &Args) -> Result<(), Problem> {
     Ok(())
 }
 
-fn time(text: &str) -> Result<Time, String> {
+pub(super) fn time(text: &str) -> Result<Time, String> {
     Time::parse(text).map_err(|e| if Time::lacks_zone(text) { format!("{e}; {APPEND_ZONE}") } else { e.to_string() })
 }
 

@@ -3,13 +3,12 @@
 use super::calendar::CalendarArgs;
 use super::history::HistoryArgs;
 use crate::error::{Failure, Problem};
-use crate::forecast::{LEVELS, QuantileForecast, SLOT, Task, day_ahead, fit};
+use crate::forecast::{Fitted, LEVELS, QuantileForecast, SLOT, Task, day_ahead, fit};
 use crate::report::fan;
 use crate::series::{Calendar, Evidence, Quality, Sample, Series};
 use crate::tick::COMMITMENT;
 use crate::units::{Step, Time};
 use anyhow::Context;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +28,9 @@ pub struct Args {
     time_zone: String,
     #[command(flatten)]
     calendar: CalendarArgs,
+    /// Compare with every expert alone, from this time on: `versus` in the JSON
+    #[arg(long, value_name = "TIME", requires = "json", conflicts_with = "day_ahead", value_parser = super::backtest::time)]
+    rate_from: Option<Time>,
     /// The next 24 hours by quarters of an hour, from the calendar alone: for planning, it moves no replicas
     #[arg(long)]
     day_ahead: bool,
@@ -62,7 +64,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let calendar = Calendar::new(&args.time_zone, step).with(&task.occasions);
         return tomorrow(args, &measured, &believed, &calendar);
     }
-    let fitted = fit(&believed, &task);
+    let fitted = match args.rate_from {
+        None => fit(&believed, &task),
+        Some(from) => rated(&believed, &task, from),
+    };
     let (forecast, explanation) = (fitted.predict(), fitted.explain());
     if let Some(path) = &args.html {
         page(path, &forecast, step, &measured, 360.0)?;
@@ -75,7 +80,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let now = measured.iter().next_back().and_then(|(_, s)| s.measured());
         fan::text(&forecast, &explanation, step, now)
     };
-    print(&text)
+    super::print(&text)
+}
+
+/// Fits, and follows every expert from `from` on.
+fn rated(history: &Series, task: &Task, from: Time) -> Fitted {
+    let mut fitted = fit(&Series::new(history.at(0), history.step(), 1), task);
+    let mut followed = false;
+    for (at, sample) in history.iter() {
+        if at >= from && !followed {
+            followed = true;
+            fitted.rate();
+        }
+        fitted.observe(at, sample);
+    }
+    fitted
 }
 
 /// Shows the day ahead.
@@ -89,7 +108,7 @@ fn tomorrow(args: &Args, measured: &Series, believed: &Series, calendar: &Calend
         page(path, &as_fan, slot, measured, 1440.0)?;
     }
     let zone = jiff::tz::TimeZone::get(&args.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    print(&match (args.json, args.csv) {
+    super::print(&match (args.json, args.csv) {
         (true, _) => serde_json::json!({ "day_ahead": ahead, "levels": LEVELS }).to_string() + "\n",
         (_, true) => fan::csv(&as_fan, slot),
         _ => fan::day(&ahead, &zone),
@@ -112,11 +131,4 @@ fn page(
         .collect();
     std::fs::write(path, fan::html(forecast, step, &recent))
         .with_context(|| format!("{}: cannot be written", path.display()))
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(e.into())),
-        _ => Ok(()),
-    }
 }

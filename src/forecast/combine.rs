@@ -74,6 +74,14 @@ impl Mixture {
     /// Feeds back one outcome, `target`: `values` are the members' quantiles at the time, level by level, `mixed` the
     /// aggregates of them, all in the same unit of about 1. Then sets the weights.
     pub fn learn(&mut self, values: &[f32], mixed: &[f32; Q], target: f32) {
+        flat::wide(
+            #[inline(always)]
+            || self.learn_flat(values, mixed, target),
+        );
+    }
+
+    #[inline(always)]
+    fn learn_flat(&mut self, values: &[f32], mixed: &[f32; Q], target: f32) {
         let row = self.members.max(1);
         let mut logs = vec![0.0f32; row * Q];
         let rows = values.chunks_exact(row).zip(logs.chunks_exact_mut(row));
@@ -86,6 +94,7 @@ impl Mixture {
     }
 
     /// Sets the weights from the evidence at all levels: geometric mean of own and neighbours' weights, then fixed share.
+    #[inline(always)]
     fn weigh(&mut self, logs: &[f32]) {
         let even = SHARE / self.members as f32;
         self.pool(logs);
@@ -100,6 +109,7 @@ impl Mixture {
 
     /// Puts the pooled evidence of each level where its weights will be: shares that fall by [`POOL`] from level to level
     /// are one sweep up and one down.
+    #[inline(always)]
     fn pool(&mut self, logs: &[f32]) {
         let row = self.members.max(1);
         let mut carried = vec![0.0f32; row];
@@ -123,6 +133,7 @@ impl Mixture {
 impl Boa {
     /// Takes the members' values, the aggregate and the gradient of the loss there; puts the logarithm of each member's
     /// weight by this evidence, up to a common term, into `logs`.
+    #[inline(always)]
     fn learn(&mut self, values: &[f32], mixed: f32, gradient: f32, keep: f32, logs: &mut [f32]) {
         let log_members = (values.len() as f32).ln();
         let state = self.regret.iter_mut().zip(&mut self.square).zip(&mut self.most).zip(logs);

@@ -11,7 +11,7 @@ use super::flat::{self, Half};
 use super::members::{K, MEMBERS, Spread, TWO_PART};
 use super::past::Past;
 use super::residual::{Residuals, Scale, Slow, When};
-use super::score::Score;
+use super::score::{Ratings, Score};
 use super::track::Tracker;
 use super::{LEVELS, Task};
 use crate::units::Brief;
@@ -66,10 +66,15 @@ impl Said {
                 loads[k] = (scale, spread);
             }
         }
-        for value in &mut fan {
-            let load = flat::exp(*value) - floor;
-            *value = if load < 0.0 { 0.0 } else { load };
-        }
+        flat::wide(
+            #[inline(always)]
+            || {
+                for value in &mut fan {
+                    let load = flat::exp(*value) - floor;
+                    *value = if load < 0.0 { 0.0 } else { load };
+                }
+            },
+        );
         for (k, (scale, spread)) in loads.iter().enumerate() {
             if MEMBERS[k].spread == Spread::Additive {
                 for l in 0..Q {
@@ -135,6 +140,7 @@ pub struct Window {
     nowcast: Nowcast,
     benched_until: [usize; EXPERTS],
     score: Score,
+    ratings: Option<Box<Ratings>>,
 }
 
 /// Experts of a second fit are tried for so many days of history before they are mixed.
@@ -188,6 +194,7 @@ impl Window {
             nowcast: Nowcast::new(task.step.per_day()),
             benched_until: [0; EXPERTS],
             score: Score::new(task.step.per_day()),
+            ratings: None,
         }
     }
 
@@ -204,6 +211,16 @@ impl Window {
     /// The books.
     pub fn score(&self) -> &Score {
         &self.score
+    }
+
+    /// From now on every member is followed.
+    pub fn rate(&mut self) {
+        self.ratings = Some(Box::new(Ratings::new()));
+    }
+
+    /// What following them has shown. None: they are not followed.
+    pub fn ratings(&self) -> Option<&Ratings> {
+        self.ratings.as_deref()
     }
 
     /// Weight of each member at level number `level` of [`LEVELS`].
@@ -337,6 +354,9 @@ impl Window {
         self.mixture.learn(&fan, &said.mixed, load);
         self.calibration.learn(load, &sorted(said.corrected));
         self.score.learn(load, &said.given, &fan);
+        if let Some(ratings) = &mut self.ratings {
+            ratings.learn(load, &said.given, &fan, said.unit);
+        }
         let median = past.to_z(f64::from(said.mixed[0]) * f64::from(said.unit));
         self.own_scale.add((top - median).abs(), said.when);
         let features = said.features.map(Half::get);

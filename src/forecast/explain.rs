@@ -15,6 +15,10 @@ pub struct Weight {
     pub member: Member,
     /// One weight per level of [`LEVELS`], 0..1; the members' weights at one level sum to 1.
     pub weights: Vec<f32>,
+    /// Loss of the forecast over that of this member alone, per level, of the outcomes since [`Fitted::rate`]; below 1 the
+    /// forecast is better. Empty: it was not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versus: Vec<Option<f64>>,
 }
 
 /// One horizon.
@@ -93,6 +97,7 @@ impl Fitted {
                 .map(|(k, member)| Weight {
                     member: *member,
                     weights: (0..LEVELS.len()).filter_map(|l| window.weights(l).get(k).copied()).collect(),
+                    versus: window.ratings().map_or_else(Vec::new, |r| r.versus(k)),
                 })
                 .collect();
             let heaviest = |member: &Weight| member.weights.get(4).copied().unwrap_or(0.0);

@@ -1,8 +1,15 @@
 //! Numbers for flat loops: `exp` and `ln` that a compiler can spread over vector lanes and that give the same bits on every
-//! machine, and two 16-bit formats for what is kept by the thousand.
+//! machine, the widest lanes that this one has, and two 16-bit formats for what is kept by the thousand.
+
+/// Does `work` in the widest vector lanes that this processor has: what is inlined into it is compiled for each kind. The bits
+/// are the same, as no operation is fused or reordered.
+#[inline]
+pub fn wide<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
 
 /// `e^x`, relative error below 2e-7 (Cephes `expf`, Moshier 1992). Saturates beyond ±87; NaN stays NaN.
-#[inline]
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     /// 1.5 x 2^23: what is added to it is rounded to a whole number, which its lowest bits then hold.
     const ROUND: f32 = 12_582_912.0;
@@ -21,7 +28,7 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// Natural logarithm of a positive, normal number, error below 2e-7 (Cephes `logf`).
-#[inline]
+#[inline(always)]
 pub fn ln(x: f32) -> f32 {
     /// The bits of the square root of a half.
     const HALF_ROOT: u32 = 0x3f35_04f3;

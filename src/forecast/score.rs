@@ -42,6 +42,44 @@ pub struct Score {
     scored: u32,
 }
 
+/// Books of one horizon that follow every member at every level, for who wants to know whether one of them alone would do.
+#[derive(Debug, Clone)]
+pub struct Ratings {
+    /// Level by level, the pinball sums of the forecast and of the member, of the outcomes that the member was awake for.
+    sums: Vec<(f64, f64)>,
+}
+
+impl Ratings {
+    /// No outcome yet.
+    pub fn new() -> Self {
+        Ratings { sums: vec![(0.0, 0.0); K * Q] }
+    }
+
+    /// One outcome, all in the unit of the workload's mean load, which was `unit` then. `members`: level by level.
+    pub fn learn(&mut self, target: f32, values: &[f32; Q], members: &[f32], unit: f32) {
+        for (l, (sums, members)) in self.sums.chunks_exact_mut(K).zip(members.chunks_exact(K)).enumerate() {
+            let level = LEVELS[l] as f32;
+            let own = f64::from(pinball(target, values[l], level) * unit);
+            for ((ours, theirs), value) in sums.iter_mut().zip(members) {
+                if value.is_finite() {
+                    *ours += own;
+                    *theirs += f64::from(pinball(target, *value, level) * unit);
+                }
+            }
+        }
+    }
+
+    /// Of each level, the loss of the forecast over that of member number `k` of [`MEMBERS`](super::members::MEMBERS); below 1
+    /// the forecast is better. None: the member has lost nothing, or has slept.
+    pub fn versus(&self, k: usize) -> Vec<Option<f64>> {
+        let of_level = |sums: &[(f64, f64)]| {
+            let (ours, theirs) = sums[k];
+            (theirs > 0.0).then(|| ours / theirs)
+        };
+        self.sums.chunks_exact(K).map(of_level).collect()
+    }
+}
+
 /// Levels whose loss decides the gate: 0.9, 0.95, 0.98 and 0.99.
 const GATED: std::ops::Range<usize> = 3..7;
 
@@ -124,6 +162,19 @@ mod tests {
         assert_eq!(pinball(10.0, 8.0, 0.75), 1.5);
         assert_eq!(pinball(8.0, 10.0, 0.75), 0.5);
         assert_eq!(pinball(3.0, 3.0, 0.9), 0.0);
+    }
+
+    #[test]
+    fn a_rating_compares_what_both_have_said() {
+        let mut ratings = Ratings::new();
+        let mut members = vec![f32::NAN; Q * K];
+        members[0] = 2.0; // of the median
+        ratings.learn(4.0, &[3.0; Q], &members, 10.0);
+        members[0] = f32::NAN;
+        ratings.learn(9.0, &[1.0; Q], &members, 10.0);
+        // 0.5 x (4 - 3) against 0.5 x (4 - 2); nothing while it slept, nothing at the other levels
+        assert_eq!(ratings.versus(0)[..2], [Some(0.5), None]);
+        assert_eq!(ratings.versus(1)[0], None);
     }
 
     #[test]

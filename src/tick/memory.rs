@@ -28,8 +28,8 @@ const SURGE_MISSES: usize = 2;
 const GAIN_STEP: Duration = Duration::from_secs(60);
 /// Replicas that have been broken for so long are what there is: their load is believed.
 const SICK: Duration = Duration::from_secs(2 * 3600);
-/// The slope of a surge is extrapolated to this multiple of the load at most.
-const SURGE_CAP: f64 = 2.0;
+/// A surge is extrapolated to this multiple of the load at most.
+pub(super) const SURGE_CAP: f64 = 2.0;
 
 /// What one metric has taught so far.
 #[derive(Debug, Clone)]

@@ -337,14 +337,17 @@ fn a_reading_between_the_steps_raises_at_once_and_lowers_nothing() {
     let before = tick(minute(1800), &policy, &given(Sample::Valid(250.0), 30), &mut memory).plan.replicas;
     let mut between = given(Sample::Missing, before);
     between.metrics[0].samples.clear();
-    let mut read = |reading| {
-        between.metrics[0].reading = Some(reading);
+    let mut read = |load, rise| {
+        between.metrics[0].reading = Some(Reading { load, rise });
         let decision = tick(minute(1800) + Duration::from_secs(5), &policy, &between, &mut memory);
         (decision.plan.replicas, decision.evidence.parts.reactive)
     };
-    assert_eq!(read(10.0), (before, Some(25)), "less than the sample of a moment ago: the larger counts");
-    assert_eq!(read(470.0), (47, Some(47)), "within seconds");
-    assert_eq!(read(f64::NAN), (47, Some(25)), "no load; what was read is held as any need is");
+    assert_eq!(read(10.0, 0.0), (before, Some(25)), "less than the sample of a moment ago: the larger counts");
+    assert_eq!(read(10.0, 200.0), (before, Some(25)), "what outruns nothing is not extrapolated");
+    assert_eq!(read(470.0, 0.0), (47, Some(47)), "within seconds");
+    assert_eq!(read(500.0, 30.0), (53, Some(50)), "and what it will be at the next reading");
+    assert_eq!(read(540.0, 900.0), (108, Some(54)), "at most twice");
+    assert_eq!(read(f64::NAN, 0.0), (108, Some(25)), "no load; what was read is held as any need is");
     assert_eq!(memory.metrics[0].taken(), 1801, "it teaches nothing");
 }
 

@@ -5,6 +5,7 @@ use crate::daemon::polling::{Fed, Wanted, query};
 use crate::daemon::reader::Reading;
 use crate::plan::SourceState;
 use crate::series::Sample;
+use crate::tick;
 use crate::units::{Step, Time};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(super) struct Feed {
     /// How late its samples are.
     pub(super) settling: Duration,
     /// The newest reading between the steps.
-    reading: Option<(Time, f64)>,
+    reading: Option<(Time, tick::Reading)>,
 }
 
 impl Feed {
@@ -34,8 +35,18 @@ impl Feed {
     }
 
     /// What was read just now.
-    pub(super) fn reading(&self, now: Time) -> Option<f64> {
-        self.reading.filter(|(at, _)| now.since(*at) <= READING).map(|(_, load)| load)
+    pub(super) fn reading(&self, now: Time) -> Option<tick::Reading> {
+        self.reading.filter(|(at, _)| now.since(*at) <= READING).map(|(_, reading)| reading)
+    }
+
+    /// Takes a reading. The same load again is most likely the same sample of the source, so its rise stays.
+    fn take_reading(&mut self, at: Time, load: f64) {
+        let rise = match self.reading(at) {
+            Some(before) if before.load == load => before.rise,
+            Some(before) => (load - before.load).max(0.0),
+            None => 0.0,
+        };
+        self.reading = Some((at, tick::Reading { load, rise }));
     }
 }
 
@@ -78,7 +89,7 @@ impl Tended {
     pub fn read(&mut self, reading: &Reading) -> bool {
         let feeding = self.feeding();
         let Some(feed) = self.feeds.get_mut(reading.metric).filter(|_| feeding) else { return false };
-        feed.reading = Some((reading.at, reading.load));
+        feed.take_reading(reading.at, reading.load);
         let (memory, decision) = (self.memory.metrics.get(reading.metric), self.decision.as_ref());
         let need = memory.and_then(|m| m.need(reading.load));
         need.zip(decision)
@@ -103,5 +114,26 @@ impl Tended {
         if feed.source == SourceState::Fresh && !knows {
             self.learning = Learning::Due(fed.from);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rise_is_what_came_since_the_reading_that_differs() {
+        let mut feed = Feed::new(Time::from_secs(0), SourceState::Fresh);
+        let mut rise = |at, load| {
+            feed.take_reading(Time::from_secs(at), load);
+            feed.reading(Time::from_secs(at)).map(|r| (r.load, r.rise))
+        };
+        assert_eq!(rise(0, 100.0), Some((100.0, 0.0)), "nothing is known of before");
+        assert_eq!(rise(5, 100.0), Some((100.0, 0.0)));
+        assert_eq!(rise(10, 130.0), Some((130.0, 30.0)));
+        assert_eq!(rise(15, 130.0), Some((130.0, 30.0)), "not scraped again");
+        assert_eq!(rise(20, 120.0), Some((120.0, 0.0)));
+        assert_eq!(rise(90, 500.0), Some((500.0, 0.0)), "a reading of over a minute ago says nothing");
+        assert_eq!(feed.reading(Time::from_secs(151)), None);
     }
 }
