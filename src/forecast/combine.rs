@@ -10,8 +10,9 @@
 use super::{LEVELS, flat};
 
 const Q: usize = LEVELS.len();
-/// Regrets count so many times what the theory's safe rate gives: measured, on outcomes as dependent as these.
-const PACE: f32 = 2.0;
+/// Regrets count so many times what the theory's safe rate gives: measured, on outcomes as dependent as these. At the median,
+/// and above it, where outcomes say less.
+const PACE: [f32; 2] = [2.0, 4.0];
 /// Share of the weight that is spread evenly.
 const SHARE: f32 = 0.002;
 /// Evidence of a level counts this much at the next one.
@@ -88,7 +89,8 @@ impl Mixture {
         for (l, (boa, (values, logs))) in self.levels.iter_mut().zip(rows).enumerate() {
             let level = LEVELS[l] as f32;
             let gradient = if target < mixed[l] { 1.0 - level } else { -level };
-            boa.learn(values, mixed[l], gradient, self.keep, logs);
+            let pace = if l == 0 { PACE[0] } else { PACE[1] };
+            boa.learn(values, mixed[l], gradient, self.keep, pace, logs);
         }
         self.weigh(&logs);
     }
@@ -134,7 +136,7 @@ impl Boa {
     /// Takes the members' values, the aggregate and the gradient of the loss there; puts the logarithm of each member's
     /// weight by this evidence, up to a common term, into `logs`.
     #[inline(always)]
-    fn learn(&mut self, values: &[f32], mixed: f32, gradient: f32, keep: f32, logs: &mut [f32]) {
+    fn learn(&mut self, values: &[f32], mixed: f32, gradient: f32, keep: f32, pace: f32, logs: &mut [f32]) {
         let log_members = (values.len() as f32).ln();
         let state = self.regret.iter_mut().zip(&mut self.square).zip(&mut self.most).zip(logs);
         for ((((regret, square), most), log), value) in state.zip(values) {
@@ -147,7 +149,7 @@ impl Boa {
             let rate = if *most <= 0.0 { 1.0 } else { (0.5 / *most).min((log_members / square.max(1e-20)).sqrt()) };
             let big = if rate * r > 0.5 { *most } else { 0.0 };
             *regret += 0.5 * (r - rate * r * r + big);
-            *log = flat::ln(rate.max(1e-20)) + PACE * rate * *regret;
+            *log = flat::ln(rate.max(1e-20)) + pace * rate * *regret;
         }
     }
 }
@@ -161,7 +163,7 @@ mod tests {
         // level 0.5, two members at 1 and 3, aggregate 2, outcome 1: gradient 0.5, regrets 0.5 and -0.5
         let mut mixture = Mixture::new(2, f64::INFINITY);
         let mut logs = [0.0; 2];
-        mixture.levels[0].learn(&[1.0, 3.0], 2.0, 0.5, 1.0, &mut logs);
+        mixture.levels[0].learn(&[1.0, 3.0], 2.0, 0.5, 1.0, PACE[0], &mut logs);
         let boa = &mixture.levels[0];
         assert_eq!((boa.most[0], boa.square[0]), (0.5, 0.25));
         // rate = min(0.5 / 0.5, sqrt(ln 2 / 0.25)) = 1; regret = (0.5 - 0.25) / 2 and (-0.5 - 0.25) / 2

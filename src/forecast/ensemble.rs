@@ -345,11 +345,9 @@ impl Window {
         }
         let load = (measured / f64::from(said.unit)) as f32;
         let fan = said.fan(past.floor(), |k| self.spreads.of(origin, k));
-        for (l, level) in LEVELS.iter().enumerate() {
-            let level = *level as f32;
-            // the median's errors hang together for hours: chasing them costs more than it mends
-            let rate = if l == 0 { 0.3 * self.track_rate } else { self.track_rate };
-            self.trackers[l].learn(load > said.corrected[l], level, rate);
+        // the median's errors hang together for hours: chasing them costs more than it mends
+        for (l, level) in LEVELS.iter().enumerate().skip(1) {
+            self.trackers[l].learn(load > said.corrected[l], *level as f32, self.track_rate);
         }
         self.mixture.learn(&fan, &said.mixed, load);
         self.calibration.learn(load, &sorted(said.corrected));
