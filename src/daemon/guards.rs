@@ -188,13 +188,7 @@ impl Guards {
             return None;
         }
         let (right, cluster, clock) = (self.right.clone(), self.cluster.clone(), self.clock.clone());
-        let fence = move || {
-            right.check()?;
-            match cluster.stopped("") {
-                Some(stop) => Err(format!("stopped by {stop}")),
-                None => Ok(()),
-            }
-        };
+        let fence = move || right.check().and_then(|()| cluster.unstopped(""));
         let decide = move |state: &PoolState| decide(clock.now(), state, spans);
         Some(self.executor.guard(&pool.name, &fence, &decide).await)
     }
@@ -328,7 +322,8 @@ impl Guards {
         if !self.writes() {
             return true;
         }
-        let fence = || self.right.check();
+        // a turn to write may take half a minute to come
+        let fence = || self.right.check().and_then(|()| self.cluster.unstopped(""));
         match self.executor.mark_node(mark, &fence).await {
             Ok(()) => true,
             Err(error) => {

@@ -36,6 +36,14 @@ pub(in crate::daemon) struct Hands {
     pub(super) nudges: Arc<Mutex<u64>>,
 }
 
+impl Hands {
+    /// Err with the reason where this copy must not write in a namespace now.
+    fn may_write(&self, namespace: &str) -> Result<(), String> {
+        self.right.check()?;
+        self.cluster.unstopped(namespace)
+    }
+}
+
 /// Brings about what is wanted until told to stop.
 pub(in crate::daemon) async fn keep(mut hands: Hands, mut stop: watch::Receiver<bool>) {
     let mut keeper = Keeper::new(hands.client.clone());
@@ -78,13 +86,7 @@ pub(in crate::daemon) async fn keep(mut hands: Hands, mut stop: watch::Receiver<
         }
         let mut kept = BTreeMap::new();
         for standing in &standings {
-            let fence = || {
-                hands.right.check()?;
-                match hands.cluster.stopped(&standing.namespace) {
-                    Some(stop) => Err(format!("stopped by {stop}")),
-                    None => Ok(()),
-                }
-            };
+            let fence = || hands.may_write(&standing.namespace);
             let result = keeper.keep(now, standing, &served, &fence).await;
             if result.writes > 0 {
                 let slots: u32 = standing.sets.iter().map(|s| s.slots).sum();
@@ -95,9 +97,12 @@ pub(in crate::daemon) async fn keep(mut hands: Hands, mut stop: watch::Receiver<
         let placeholders = |s: &&Standing| {
             kept.get(&s.pool).is_some_and(|k: &Kept| k.backend == Some(Backend::Placeholders) && k.ready > 0)
         };
-        let namespaces: BTreeSet<String> = standings.iter().filter(placeholders).map(|s| s.namespace.clone()).collect();
+        let mut namespaces: BTreeSet<String> =
+            standings.iter().filter(placeholders).map(|s| s.namespace.clone()).collect();
+        namespaces.retain(|namespace| hands.cluster.stopped(namespace).is_none());
         if !namespaces.is_empty() {
-            match keeper.nudge(now, &namespaces, &|| hands.right.check()).await {
+            let fence = || namespaces.iter().try_for_each(|namespace| hands.may_write(namespace));
+            match keeper.nudge(now, &namespaces, &fence).await {
                 Ok(n) => *hands.nudges.lock().unwrap_or_else(PoisonError::into_inner) += n,
                 Err(error) => tracing::warn!(%error, "stuck pods cannot be looked for"),
             }
