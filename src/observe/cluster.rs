@@ -109,6 +109,9 @@ impl WatchState {
     }
 }
 
+/// Autoscalers by what they scale: namespace, kind and name.
+type Scalers<'a> = BTreeMap<(&'a str, WorkloadKind, &'a str), Vec<&'a AutoscalerSight>>;
+
 /// An object in a namespace.
 type Key = (String, String);
 
@@ -213,10 +216,10 @@ impl Cluster {
     /// Every workload that carries an annotation of ours, with its autoscalers.
     pub fn sights(&self, now: Time) -> Vec<Sight> {
         let seen = self.read();
-        let mut sights: Vec<Sight> = seen.workloads.values().map(|w| sight(&seen, w, now)).collect();
-        drop(seen);
+        let (scalers, at) = (seen.scalers(), Deadline::now());
+        let mut sights: Vec<Sight> = seen.workloads.values().map(|w| sight(&seen, &scalers, w, now)).collect();
         for sight in &mut sights {
-            sight.stopped = self.stopped(&sight.workload().namespace);
+            sight.stopped = seen.stopped(&sight.workload().namespace, at);
             sight.observation.stopped = sight.stopped.is_some();
         }
         sights
@@ -259,6 +262,8 @@ impl Cluster {
         seen.listed(watched, key);
         let place = (watched, key.clone());
         match sight {
+            // most of what changes of an HPA is its status, which says nothing here
+            Some(sight) if seen.autoscalers.get(&place) == Some(&sight) => return,
             Some(sight) => drop(seen.autoscalers.insert(place, sight)),
             None => drop(seen.autoscalers.remove(&place)),
         }
@@ -339,6 +344,17 @@ impl Seen {
         }
     }
 
+    /// Once for all workloads: each of them looking through all autoscalers would take their product.
+    fn scalers(&self) -> Scalers<'_> {
+        let mut scalers = Scalers::new();
+        for ((_, (namespace, _)), a) in &self.autoscalers {
+            let Some(a) = a.as_ref().ok().filter(|a| !a.derived) else { continue };
+            let Some(kind) = kind(&a.scales.0) else { continue };
+            scalers.entry((namespace, kind, &a.scales.1)).or_default().push(a);
+        }
+        scalers
+    }
+
     fn fails(&mut self, watched: Watched, at: Deadline) {
         if Watched::STOPS.contains(&watched) {
             let known = self.blind.get(&watched).filter(|(_, newest)| at < newest.later(FAILURE_OVER));
@@ -360,7 +376,8 @@ impl Seen {
 
     /// A watch of kill switches has failed for too long.
     fn blind(&self, at: Deadline) -> Option<Stop> {
-        let fails = |since: &Deadline, newest: &Deadline| since.later(BLIND_MAX) <= at && at < newest.later(FAILURE_OVER);
+        let fails =
+            |since: &Deadline, newest: &Deadline| since.later(BLIND_MAX) <= at && at < newest.later(FAILURE_OVER);
         let (watched, _) = self.blind.iter().find(|(_, (since, newest))| fails(since, newest))?;
         let error = self.watches.get(watched).and_then(|s| s.failing.as_ref()).map(|f| crate::error::shorten(&f.error));
         Some(Stop {
@@ -394,15 +411,9 @@ fn kind(name: &str) -> Option<WorkloadKind> {
     }
 }
 
-fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
+fn sight(seen: &Seen, scalers: &Scalers<'_>, workload: &WorkloadSight, now: Time) -> Sight {
     let of = &workload.view.workload;
-    let scaling: Vec<&AutoscalerSight> = seen
-        .autoscalers
-        .iter()
-        .filter(|((_, (namespace, _)), _)| *namespace == of.namespace)
-        .filter_map(|(_, a)| a.as_ref().ok())
-        .filter(|a| !a.derived && a.scales.1 == of.name && kind(&a.scales.0) == Some(of.kind))
-        .collect();
+    let scaling = scalers.get(&(of.namespace.as_str(), of.kind, of.name.as_str())).cloned().unwrap_or_default();
     let mut view = workload.view.clone();
     view.autoscalers = scaling.iter().map(|a| a.of_the_user()).collect();
     let target = target(workload, &scaling);

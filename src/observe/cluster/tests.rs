@@ -1,4 +1,6 @@
 use super::*;
+use crate::policy::HpaView;
+use std::task::{Context, Poll, Waker};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -38,4 +40,78 @@ fn a_watch_that_works_again_ends_the_blindness_at_once() {
     cluster.failing(Watched::Namespaces, Time::from_secs(0), "gone".into());
     cluster.done(Watched::Namespaces);
     assert!(cluster.read().blind.is_empty());
+}
+
+fn workload(name: &str) -> WorkloadSight {
+    let workload = Workload { namespace: "shop".into(), name: name.into(), kind: WorkloadKind::Deployment };
+    let (annotations, containers, autoscalers) = (BTreeMap::new(), Vec::new(), Vec::new());
+    WorkloadSight {
+        view: WorkloadView { workload, annotations, containers, replicas: 3, autoscalers },
+        uid: name.into(),
+        placement: Placement::default(),
+        slot: Arc::default(),
+        ready: 3,
+        rollout: false,
+        blocked: None,
+        ledger: Ok(None),
+    }
+}
+
+fn autoscaler(name: &str, kind: &str, scales: &str) -> AutoscalerSight {
+    let hpa = HpaView {
+        name: name.into(),
+        min_replicas: Some(2),
+        max_replicas: 9,
+        metrics: Vec::new(),
+        annotations: BTreeMap::new(),
+    };
+    let view = AutoscalerView::HorizontalPodAutoscaler(hpa);
+    AutoscalerSight { view, scales: (kind.into(), scales.into()), derived: false, ledger: Ok(None) }
+}
+
+fn key(namespace: &str, name: &str) -> Key {
+    (namespace.into(), name.into())
+}
+
+#[test]
+fn an_autoscaler_belongs_to_the_workload_of_its_namespace_kind_and_name() {
+    let cluster = Cluster::default();
+    for name in ["api", "web"] {
+        cluster.keep_workload(Watched::Deployments, &key("shop", name), Some(workload(name)));
+    }
+    let keep = |namespace: &str, sight: AutoscalerSight| {
+        let name = match &sight.view {
+            AutoscalerView::HorizontalPodAutoscaler(hpa) => hpa.name.clone(),
+            AutoscalerView::ScaledObject(so) => so.name.clone(),
+        };
+        cluster.keep_autoscaler(Watched::Autoscalers, &key(namespace, &name), Some(Ok(sight)));
+    };
+    keep("shop", autoscaler("of-web", "Deployment", "web"));
+    keep("else", autoscaler("elsewhere", "Deployment", "web"));
+    keep("shop", autoscaler("other-kind", "StatefulSet", "web"));
+    keep("shop", AutoscalerSight { derived: true, ..autoscaler("of-keda", "Deployment", "web") });
+    let targets = || -> Vec<Option<Target>> {
+        cluster.sights(Time::from_secs(0)).into_iter().map(|s| s.target.ok().map(|t| t.target)).collect()
+    };
+    assert_eq!(targets(), [Some(Target::Scale), Some(Target::Hpa { name: "of-web".into() })]);
+    keep("shop", autoscaler("second", "Deployment", "web"));
+    assert_eq!(targets(), [Some(Target::Scale), None], "two of them are a problem");
+}
+
+#[test]
+fn what_changes_nothing_is_no_news() {
+    let cluster = Cluster::default();
+    let news = || {
+        let mut changed = std::pin::pin!(cluster.changed());
+        changed.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    };
+    let keep = |sight| cluster.keep_autoscaler(Watched::Autoscalers, &key("shop", "web"), sight);
+    keep(Some(Ok(autoscaler("web", "Deployment", "web"))));
+    assert!(news());
+    keep(Some(Ok(autoscaler("web", "Deployment", "web"))));
+    assert!(!news(), "its status has changed, and that is not kept");
+    keep(Some(Ok(autoscaler("web", "Deployment", "api"))));
+    assert!(news());
+    keep(None);
+    assert!(news());
 }
