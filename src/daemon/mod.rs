@@ -18,6 +18,7 @@ pub mod page;
 mod polling;
 mod pools;
 mod reader;
+mod showing;
 mod sources;
 mod statez;
 mod sweep;
@@ -181,6 +182,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         ahead,
         leaving: BTreeMap::new(),
         left: BTreeSet::new(),
+        showing: showing::Showing::default(),
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };

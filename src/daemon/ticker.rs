@@ -9,7 +9,7 @@ use super::learning::{Learned, Task};
 use super::polling::{Fed, Sources, Wanted, last_step, poll};
 use super::pools::Pools;
 use super::reader::{Reading, ToRead};
-use super::statez::{LeaseState, Statez};
+use super::showing::Showing;
 use super::telling::{Told, regarding, tell_release};
 use super::tended::Tended;
 use super::together::{Crowd, Together};
@@ -68,6 +68,7 @@ pub(super) struct Ticker {
     pub leaving: BTreeMap<Workload, Regarding>,
     /// Workloads whose floor of mode act has been told of in mode observe.
     pub left: BTreeSet<Workload>,
+    pub showing: Showing,
     pub seed: u64,
     pub started: Deadline,
 }
@@ -89,7 +90,7 @@ impl Ticker {
         let mut offset = settle;
         self.look();
         loop {
-            self.board.alive(self.statez());
+            let unshown = self.show();
             let now = self.clock.now();
             let due = last_polled + step.duration() + offset;
             let wake = self.tended.values().filter_map(|(t, _)| t.wake()).min().unwrap_or(due);
@@ -99,6 +100,7 @@ impl Ticker {
                 Some(result) = learned.recv() => self.take_learned(result),
                 Some(result) = acted.recv() => self.take_acted(result),
                 Some(readings) = read.recv() => self.take_readings(readings),
+                () = tokio::time::sleep(unshown.unwrap_or_default()), if unshown.is_some() => {}
                 () = self.cluster.changed() => {
                     tokio::time::sleep(DEBOUNCE).await;
                     self.look();
@@ -133,15 +135,21 @@ impl Ticker {
     fn look(&mut self) {
         let now = self.clock.now();
         let mut gone: BTreeSet<Workload> = self.tended.keys().cloned().collect();
+        let (mut refused, mut count) = (BTreeMap::new(), gone.len());
         for sight in self.cluster.sights(now) {
             let workload = sight.workload().clone();
             let known = self.tended.contains_key(&workload);
-            if !known && self.tended.len() >= self.config.limits.workloads {
+            if !known && count >= self.config.limits.workloads {
+                let uid = sight.uid.clone();
+                if Tended::new(sight.clone()).look(sight, &self.config, now) {
+                    refused.insert(workload, uid);
+                }
                 continue;
             }
             let (tended, told) =
                 self.tended.entry(workload.clone()).or_insert_with(|| (Tended::new(sight.clone()), Told::default()));
             if tended.look(sight, &self.config, now) {
+                count += usize::from(!known);
                 gone.remove(&workload);
                 if self.right.held() {
                     told.problems(tended, &self.events, now);
@@ -156,6 +164,7 @@ impl Ticker {
                 self.leaving.insert(workload, regarding(&tended));
             }
         }
+        self.refuse(refused);
         for (tended, _) in self.tended.values_mut() {
             if let Some(task) = tended.lesson(now)
                 && self.lessons.try_send(task).is_err()
@@ -409,33 +418,6 @@ impl Ticker {
     fn write_log(&self, record: Option<Record>) {
         if let (Some(log), Some(record)) = (&self.log, record) {
             log.append([record.to_line().as_str()]);
-        }
-    }
-
-    fn statez(&self) -> Statez {
-        let now = self.clock.now();
-        let watches = self.cluster.watches();
-        let failing = watches.iter().filter(|(_, s)| s.failing_since(now).is_some());
-        Statez {
-            version: env!("CARGO_PKG_VERSION").into(),
-            at: now,
-            mode: self.config.mode,
-            step: self.config.workloads.step,
-            lease: LeaseState {
-                identity: self.identity.clone(),
-                holder: self.right.holder(),
-                held: self.right.held(),
-                error: self.right.error(),
-            },
-            watches: failing
-                .filter_map(|(w, s)| s.failing.as_ref().map(|f| format!("{}: {}", w.resource(), f.error)))
-                .collect(),
-            problems: self.cluster.problems().iter().map(ToString::to_string).collect(),
-            guards: self.board.guards(),
-            spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
-            lead_times: self.lead_times.clone(),
-            pools: self.pools.states(),
-            workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),
         }
     }
 }
