@@ -2,11 +2,12 @@
 
 mod feed;
 mod state;
+mod writing;
 
 use super::ahead::Days;
 use super::learning::{Learned, Task};
 use super::outlook::{Outlook, meanwhile, teaches};
-use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteError, actions};
+use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, actions};
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
@@ -69,6 +70,8 @@ pub struct Tended {
     pub write_error: Option<String>,
     /// A write is under way.
     pub writing: bool,
+    /// When the newest write was decided.
+    write_began: Deadline,
     write_failures: u32,
     write_after: Deadline,
     /// In observe mode: what would be written.
@@ -100,6 +103,7 @@ impl Tended {
             outcome: None,
             write_error: None,
             writing: false,
+            write_began: Deadline::now(),
             write_failures: 0,
             write_after: Deadline::now(),
             shadow: None,
@@ -364,28 +368,6 @@ impl Tended {
         self.memory.metrics.first().and_then(|m| m.newest()).map(|(_, load)| load)
     }
 
-    /// True when a write may be tried: none is under way, and the last failure is long enough ago.
-    pub fn may_write(&self) -> bool {
-        !self.writing && self.write_after.passed()
-    }
-
-    /// Notes how a write went.
-    pub fn wrote(&mut self, error: Option<WriteError>) {
-        self.writing = false;
-        match &error {
-            None => self.write_failures = 0,
-            // it concerns the whole cluster, not this object: what is newest is written as soon as that is over
-            Some(WriteError::Unreachable { .. } | WriteError::Fenced(_)) => {
-                self.write_after = Deadline::after(PAUSE_FIRST)
-            }
-            Some(_) => {
-                self.write_failures = self.write_failures.saturating_add(1);
-                self.write_after = Deadline::after(pause(self.write_failures));
-            }
-        }
-        self.write_error = error.map(|e| e.to_string());
-    }
-
     /// For a fence: the edition of the policy, and where to look whether it still is.
     pub fn edition(&self) -> (u64, Arc<AtomicU64>) {
         (self.edition.load(Ordering::SeqCst), self.edition.clone())
@@ -435,3 +417,6 @@ impl Tended {
 fn pause(failures: u32) -> Duration {
     PAUSE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(PAUSE_MAX)
 }
+
+#[cfg(test)]
+mod tests;

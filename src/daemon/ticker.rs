@@ -374,7 +374,7 @@ impl Ticker {
             } else {
                 spread.mul_f64((1.0 + jitter.random::<f64>()) / 2.0)
             };
-            tended.writing = true;
+            tended.begin_write();
             self.actor.start(site, Intent::Plan(plan), tended.edition(), delay);
         }
     }
@@ -410,8 +410,8 @@ impl Ticker {
             }
             tended.outcome = Some(carried.outcome);
         }
-        if matches!(acted.intent, Intent::Plan(_)) {
-            tended.wrote(acted.result.err());
+        if matches!(acted.intent, Intent::Plan(_)) && tended.wrote(acted.result.err()) {
+            self.tick(&[workload]);
         }
     }
 

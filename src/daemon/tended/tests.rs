@@ -1,0 +1,84 @@
+use super::*;
+use crate::actuate::{Call, DECISION_AGE_MAX, WriteError};
+use crate::plan::nodes::Placement;
+use crate::policy::{Workload, WorkloadKind, WorkloadView};
+
+const CONFIG: &str = r#"
+mode = "act"
+[sources.main]
+kind = "prometheus"
+url = "http://prometheus:9090/"
+"#;
+
+fn config() -> Config {
+    Config::assemble(Some(("forescale.toml", CONFIG)), [], &[]).unwrap()
+}
+
+fn at(minute: i64) -> Time {
+    Time::from_secs(60 * minute)
+}
+
+/// As it is seen at a minute: no autoscaler, `floor` of ours until `expires`.
+fn sight(minute: i64, replicas: Replicas, floor: Option<(Replicas, Time)>) -> Sight {
+    let workload = Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment };
+    let annotations =
+        [("mode", "act"), ("load-query", "sum(rps)"), ("capacity-per-replica", "10"), ("max-replicas", "40")];
+    let annotations = annotations.map(|(k, v)| (format!("forescale.dev/{k}"), v.to_owned())).into();
+    let ledger = floor.map(|(floor, expires)| Ledger {
+        original: Some(2),
+        floor,
+        reason: crate::plan::Reason::Forecast,
+        expires,
+        reversals: Vec::new(),
+        yielded_until: None,
+    });
+    let target = TargetView { target: Target::Scale, floor: None, max_replicas: 40, replicas, ledger };
+    Sight {
+        view: WorkloadView { workload, annotations, containers: Vec::new(), replicas, autoscalers: Vec::new() },
+        uid: "1".into(),
+        placement: Placement::default(),
+        slot: Arc::default(),
+        observation: Observation {
+            at: at(minute),
+            replicas,
+            ready: replicas,
+            autoscaled: false,
+            floor: target.our_floor(),
+            rollout: false,
+            blocked: None,
+            stopped: false,
+            unhealthy: false,
+            room: None,
+        },
+        target: Ok(target),
+        stopped: None,
+    }
+}
+
+/// Looked at, and learning.
+fn learning(sight: Sight, now: Time) -> Tended {
+    let mut tended = Tended::new(sight.clone());
+    assert!(tended.look(sight, &config(), now), "{:?}", tended.problems);
+    assert!(tended.lesson(now).is_some());
+    tended
+}
+
+#[test]
+fn a_decision_that_grew_too_old_is_made_again_at_once_and_no_other() {
+    let mut tended = learning(sight(0, 3, None), at(0));
+    let fenced = || Some(WriteError::Fenced("the decision is 30 s old".into()));
+    let mut wrote = |error, age| {
+        tended.begin_write();
+        assert!(!tended.may_write(), "one write at a time");
+        let again = tended.wrote_after(error, age);
+        (again, tended.may_write())
+    };
+    assert_eq!(wrote(fenced(), DECISION_AGE_MAX), (true, true));
+    assert_eq!(
+        wrote(fenced(), Duration::from_secs(3)),
+        (false, false),
+        "lease or switch: that would go round in circles"
+    );
+    let call = Call { verb: "patch", resource: "deployments".into(), object: "shop/web".into() };
+    assert_eq!(wrote(Some(WriteError::Forbidden { call }), DECISION_AGE_MAX), (false, false));
+}
