@@ -23,6 +23,8 @@ use std::time::Duration;
 /// First and longest pause after a failed attempt to learn or to write.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// A floor with less than this left is not made to wait for learning.
+const EXPIRES_SOON: Duration = Duration::from_secs(5 * 60);
 
 /// How far learning is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Tended {
     taught: Option<Policy>,
     /// The log does not know the policy yet.
     unlogged: bool,
+    /// The log has a start of it, from which its memory goes on.
+    started: bool,
     pub(super) outlook: Outlook,
     /// What is wrong.
     pub problems: Vec<String>,
@@ -89,6 +93,7 @@ impl Tended {
             next: None,
             taught: None,
             unlogged: false,
+            started: false,
             outlook: Outlook::default(),
             problems: Vec::new(),
             notes: Vec::new(),
@@ -179,10 +184,16 @@ impl Tended {
         Observation { unhealthy: self.outlook.unhealthy, ..self.sight.observation.clone() }
     }
 
-    /// The line for the log where the policy has changed without anything to learn.
+    /// The line for the log where the policy has changed without anything to learn, or nothing has been learned so far.
     pub fn policy_record(&mut self) -> Option<Record> {
         let policy = self.policy.clone().filter(|_| std::mem::take(&mut self.unlogged))?;
-        Some(Record::Policy { workload: self.sight.workload().clone(), policy })
+        let workload = self.sight.workload().clone();
+        let continued = std::mem::replace(&mut self.started, true);
+        if continued && !self.memory.metrics.is_empty() {
+            return Some(Record::Policy { workload, policy });
+        }
+        let build = env!("CARGO_PKG_VERSION").into();
+        Some(Record::Start { workload, build, policy, metrics: Vec::new(), continued })
     }
 
     /// Samples are fetched and taken: what was learned is of use.
@@ -267,6 +278,7 @@ impl Tended {
             metrics: lessons.iter().map(|l| l.history.clone()).zip(capacities).collect(),
             continued: self.decision.is_some(),
         });
+        self.started |= logged;
         self.days = Days::of(lessons.iter().map(|l| &l.history));
         for (i, lesson) in lessons.iter().enumerate() {
             let history = &lesson.history;
@@ -292,12 +304,19 @@ impl Tended {
         self.decision.as_ref().map(|d| d.plan.wake)
     }
 
-    /// Decides, within what all workloads together leave it. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
-    /// no attempt has failed.
+    /// A floor of ours would soon expire. With nothing learned the load is unknown, and what stands is held and renewed.
+    fn expires_soon(&self, now: Time) -> bool {
+        let ours = self.sight.target.as_ref().ok().filter(|t| t.our_floor().is_some());
+        ours.and_then(|t| t.ledger.as_ref()).is_some_and(|l| l.expires < now + EXPIRES_SOON)
+    }
+
+    /// Decides, within what all workloads together leave it. Gives the inputs too, for the log. None: there is no policy, or
+    /// nothing has been learned so far, no attempt has failed and no floor of ours would expire.
     pub fn tick(&mut self, now: Time, room: Room) -> Option<Record> {
         let mut observation = Observation { room: Some(room), ..self.observation() };
         let policy = self.policy.as_ref()?;
-        if self.decision.is_none() && self.learning != Learning::Done && self.failures == 0 {
+        let learned = self.learning == Learning::Done || self.decision.is_some() || self.failures > 0;
+        if !learned && !self.expires_soon(now) {
             return None;
         }
         let metrics = policy.metrics.iter().zip(&mut self.feeds).map(|(metric, feed)| MetricInputs {

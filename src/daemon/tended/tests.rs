@@ -55,6 +55,8 @@ fn sight(minute: i64, replicas: Replicas, floor: Option<(Replicas, Time)>) -> Si
     }
 }
 
+const ROOM: Room = Room { fall: 10, rise: 40 };
+
 /// Looked at, and learning.
 fn learning(sight: Sight, now: Time) -> Tended {
     let mut tended = Tended::new(sight.clone());
@@ -81,4 +83,27 @@ fn a_decision_that_grew_too_old_is_made_again_at_once_and_no_other() {
     );
     let call = Call { verb: "patch", resource: "deployments".into(), object: "shop/web".into() };
     assert_eq!(wrote(Some(WriteError::Forbidden { call }), DECISION_AGE_MAX), (false, false));
+}
+
+#[test]
+fn a_floor_is_renewed_while_its_workload_still_learns() {
+    let mut tended = learning(sight(0, 12, Some((12, at(15)))), at(0));
+    assert_eq!(tended.tick(at(5), ROOM), None, "there is time");
+    let tick = tended.tick(at(11), ROOM).unwrap();
+    let plan = tended.decision.clone().unwrap().plan;
+    assert_eq!((plan.replicas, plan.reason), (12, crate::plan::Reason::HoldStale), "what stands is held");
+    let actions = tended.actions(at(11)).unwrap();
+    assert_eq!(actions.outcome, Outcome::Kept);
+    let [Write::Ledger { ledger } | Write::Floor { ledger, .. }] = actions.writes.as_slice() else {
+        panic!("{:?}", actions.writes)
+    };
+    assert_eq!((ledger.floor, ledger.original, ledger.expires), (12, Some(2), at(26)));
+    assert!(tended.tick(at(12), ROOM).is_some(), "and from then on every minute");
+    // a replay begins with nothing learned as well
+    let mut replay = crate::tick::Replay::default();
+    replay.line(&tended.policy_record().unwrap().to_line()).unwrap();
+    replay.line(&tick.to_line()).unwrap();
+    assert_eq!(replay.same, 1);
+    let mut foreign = learning(sight(0, 12, None), at(0));
+    assert_eq!(foreign.tick(at(60), ROOM), None, "nothing of ours stands");
 }
