@@ -14,7 +14,7 @@ use crate::observe::{Pods, Sight};
 use crate::plan::{Observation, Room, SourceState};
 use crate::policy::{Policy, resolve};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
-use crate::units::{Replicas, Time};
+use crate::units::{Replicas, Step, Time};
 use feed::Feed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,8 @@ const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A floor with less than this left is not made to wait for learning.
 const EXPIRES_SOON: Duration = Duration::from_secs(5 * 60);
+/// Samples so many steps ahead of a clock that was set back are of a time that never was.
+const AHEAD_STEPS: usize = 3;
 
 /// How far learning is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +224,15 @@ impl Tended {
         let edition = self.edition.load(Ordering::SeqCst);
         self.taught = Some(policy.clone());
         Some(Task { workload: self.sight.workload().clone(), edition, policy })
+    }
+
+    /// Our clock was set back. Learning that was put off is due, and where samples are known of times still to come, none would be
+    /// taken until then: it is learned from history again.
+    pub fn set_back(&mut self, now: Time, step: Step) {
+        let ahead = self.feeds.iter().any(|f| f.next > now + step.times(AHEAD_STEPS));
+        if matches!(self.learning, Learning::Due(_)) || self.learning == Learning::Done && ahead {
+            self.learning = Learning::Due(now);
+        }
     }
 
     /// The task could not be taken on: later.

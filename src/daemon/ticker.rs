@@ -92,6 +92,10 @@ impl Ticker {
         loop {
             let unshown = self.show();
             let now = self.clock.now();
+            if now < last_polled {
+                last_polled = last_step(now, step);
+                self.set_back(now);
+            }
             let due = last_polled + step.duration() + offset;
             let wake = self.tended.values().filter_map(|(t, _)| t.wake()).min().unwrap_or(due);
             let sleep = due.min(wake.max(now + Duration::from_secs(1))).since(now).min(IDLE_MAX);
@@ -175,6 +179,15 @@ impl Ticker {
         if self.cluster.synced(&Watched::ALL) {
             self.sweep();
         }
+    }
+
+    /// Our clock was set back: the next step, and whatever was to be looked at again, would be as far away as it was set.
+    fn set_back(&mut self, now: Time) {
+        tracing::warn!(%now, "the clock was set back");
+        for (tended, _) in self.tended.values_mut() {
+            tended.set_back(now, self.config.workloads.step);
+        }
+        self.tick(&self.tended.keys().cloned().collect::<Vec<_>>());
     }
 
     fn take_learned(&mut self, learned: Learned) {

@@ -107,3 +107,18 @@ fn a_floor_is_renewed_while_its_workload_still_learns() {
     let mut foreign = learning(sight(0, 12, None), at(0));
     assert_eq!(foreign.tick(at(60), ROOM), None, "nothing of ours stands");
 }
+
+#[test]
+fn a_clock_set_back_puts_off_neither_learning_nor_samples() {
+    let mut tended = learning(sight(100, 3, None), at(100));
+    tended.postpone(at(100));
+    tended.set_back(at(40), Step::MINUTE);
+    assert!(tended.lesson(at(40)).is_some(), "it was to wait for minute 100");
+    tended.learning = Learning::Done;
+    tended.feeds = vec![Feed::new(at(43), SourceState::Fresh)];
+    tended.set_back(at(40), Step::MINUTE);
+    assert!(tended.lesson(at(40)).is_none(), "a correction");
+    tended.feeds = vec![Feed::new(at(101), SourceState::Fresh)];
+    tended.set_back(at(40), Step::MINUTE);
+    assert!(tended.lesson(at(40)).is_some());
+}
