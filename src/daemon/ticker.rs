@@ -123,7 +123,8 @@ impl Ticker {
                         if self.right.held() {
                             self.pools.tell(&self.tended, &self.events, self.clock.now());
                         }
-                        self.sweep();
+                        // with what was seen meanwhile, or floors of workloads that are not known yet would be given back
+                        self.look();
                     } else {
                         let waking: Vec<Workload> =
                             self.tended.iter().filter(|(_, (t, _))| t.wakes(now)).map(|(w, _)| w.clone()).collect();
@@ -138,6 +139,8 @@ impl Ticker {
     /// Takes what the watches have seen: new workloads, changed policies, opted-out ones.
     fn look(&mut self) {
         let now = self.clock.now();
+        // asked before the look: only then it has seen whatever is there
+        let complete = self.cluster.synced(&Watched::ALL);
         let mut gone: BTreeSet<Workload> = self.tended.keys().cloned().collect();
         let (mut refused, mut count) = (BTreeMap::new(), gone.len());
         for sight in self.cluster.sights(now) {
@@ -176,7 +179,8 @@ impl Ticker {
                 tended.postpone(now);
             }
         }
-        if self.cluster.synced(&Watched::ALL) {
+        self.pools.complete = complete;
+        if complete {
             self.sweep();
         }
     }
