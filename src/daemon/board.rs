@@ -14,7 +14,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 pub struct Board {
     /// Counters that live as long as the program.
     pub metrics: Metrics,
-    shown: Mutex<Option<(Arc<Statez>, Deadline)>>,
+    shown: Mutex<Option<Arc<Statez>>>,
+    /// The last sign of life.
+    alive: Mutex<Option<Deadline>>,
     history: AtomicBool,
     guards: Mutex<Vec<GuardState>>,
 }
@@ -24,15 +26,19 @@ impl Board {
     pub fn new() -> Board {
         Board {
             metrics: Metrics::new(),
-            shown: Mutex::new(None),
+            shown: Mutex::default(),
+            alive: Mutex::default(),
             history: AtomicBool::new(false),
             guards: Mutex::default(),
         }
     }
 
-    /// A sign of life, with what is to be shown from now on.
-    pub fn alive(&self, statez: Statez) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(statez), Deadline::now()));
+    /// A sign of life, with what is to be shown from now on. None: what is shown stays.
+    pub fn alive(&self, statez: Option<Statez>) {
+        if let Some(statez) = statez {
+            *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(statez));
+        }
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(Deadline::now());
     }
 
     /// What the guards show from now on.
@@ -52,13 +58,13 @@ impl Board {
 
     /// What was shown last. None: the loop has not started.
     pub fn statez(&self) -> Option<Arc<Statez>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(s, _)| s.clone())
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the loop has given a sign of life lately.
     pub fn is_alive(&self) -> bool {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.as_ref().is_none_or(|(_, at)| at.ago() < SILENCE_MAX)
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.is_none_or(|at| at.ago() < SILENCE_MAX)
     }
 
     /// Whether history has been tried for, or there is nothing to try for.

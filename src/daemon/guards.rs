@@ -111,8 +111,8 @@ impl Guards {
             state.waves = coming.iter().filter(|w| w.pool == pool.name).cloned().collect();
             self.tell_waves(pool, &state, now);
             let own: Vec<&NodeView> = nodes.iter().map(Arc::as_ref).filter(|n| n.pool() == Some(&pool.name)).collect();
-            let unguarded = if state.outcome == GuardOutcome::Contested { wanted.act.as_slice() } else { &[] };
-            state.marked_nodes = self.mark(pool, node_marks(now, &own, unguarded), &own, now).await;
+            let marks = node_marks(now, &own, unguarded(&state, wanted));
+            state.marked_nodes = self.mark(pool, marks, &own, now).await;
             kept_nodes.extend(own.iter().map(|n| n.name.clone()));
             if !state.wanted.is_empty()
                 || !state.standing.is_empty()
@@ -188,13 +188,7 @@ impl Guards {
             return None;
         }
         let (right, cluster, clock) = (self.right.clone(), self.cluster.clone(), self.clock.clone());
-        let fence = move || {
-            right.check()?;
-            match cluster.stopped("") {
-                Some(stop) => Err(format!("stopped by {stop}")),
-                None => Ok(()),
-            }
-        };
+        let fence = move || right.check().and_then(|()| cluster.unstopped(""));
         let decide = move |state: &PoolState| decide(clock.now(), state, spans);
         Some(self.executor.guard(&pool.name, &fence, &decide).await)
     }
@@ -328,7 +322,8 @@ impl Guards {
         if !self.writes() {
             return true;
         }
-        let fence = || self.right.check();
+        // a turn to write may take half a minute to come
+        let fence = || self.right.check().and_then(|()| self.cluster.unstopped(""));
         match self.executor.mark_node(mark, &fence).await {
             Ok(()) => true,
             Err(error) => {
@@ -337,6 +332,12 @@ impl Guards {
             }
         }
     }
+}
+
+/// When nodes carry marks in place of guards that somebody takes away. Never where guards are only told of: what was contested
+/// while they were written is remembered for hours, also in mode observe.
+fn unguarded<'a>(state: &GuardState, wanted: &'a Wanted) -> &'a [Span] {
+    if state.mode == Mode::Act && state.outcome == GuardOutcome::Contested { &wanted.act } else { &[] }
 }
 
 /// Which pools are wanted when: those that a ramp's pods may get nodes of, static ones left out.
@@ -366,4 +367,32 @@ fn regarding(pool: &NodePoolView) -> Regarding {
 fn words(spans: &[Span]) -> String {
     let all: Vec<String> = spans.iter().map(|s| format!("from {} to {}", s.from, s.to)).collect();
     all.join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_marked_in_place_of_contested_guards_and_in_mode_observe_never() {
+        let span = Span { from: Time::from_secs(0), to: Time::from_secs(3600) };
+        let wanted = Wanted { act: vec![span], all: vec![span], workloads: BTreeSet::new() };
+        let marked = |mode, outcome| {
+            let state = GuardState {
+                pool: "general".into(),
+                mode,
+                wanted: wanted.all.clone(),
+                workloads: Vec::new(),
+                standing: Vec::new(),
+                outcome,
+                marked_nodes: 0,
+                waves: Vec::new(),
+                problem: None,
+            };
+            unguarded(&state, &wanted).len()
+        };
+        assert_eq!(marked(Mode::Act, GuardOutcome::Contested), 1);
+        assert_eq!(marked(Mode::Act, GuardOutcome::Guarded), 0);
+        assert_eq!(marked(Mode::Observe, GuardOutcome::Contested), 0, "marks that are there are taken off");
+    }
 }

@@ -1,4 +1,4 @@
-//! Learning from history, off the tick: fetched in batches, newest first, fitted on threads of its own.
+//! Learning from history, off the tick: fetched in batches, newest first, fitted on as many threads as there are cores.
 
 use super::archive::Archive;
 use super::polling::{Sources, last_step, query, settled, steps};
@@ -9,12 +9,21 @@ use crate::policy::{Policy, Workload};
 use crate::series::{Sample, Series};
 use crate::tick::MetricMemory;
 use crate::units::{Step, Time};
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-/// Workloads whose history is in memory at the same time.
-const BATCH: usize = 8;
+/// Workloads whose history is asked for together.
+const BATCH: usize = 4;
+/// Batches at the same time: while one is fetched, another is fitted. The history of so many times [`BATCH`] workloads is in memory.
+const BATCHES_OF_A_LANE: usize = 2;
+/// The same of all lanes together.
+const BATCHES: usize = 6;
+/// Tasks that wait for their batch at most; more wait where they come from.
+const WAITING: usize = 4096;
 /// Requests for one history at most; with more it is learned from what is there.
 const ROUNDS: usize = 400;
 
@@ -54,22 +63,57 @@ pub struct Learned {
     pub lessons: Result<Vec<Lesson>, String>,
 }
 
+/// What learning takes.
+pub struct School {
+    /// Where history comes from.
+    pub sources: Arc<Sources>,
+    /// What is kept of it on disk. None: nothing.
+    pub archive: Option<Arc<Archive>>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Spacing of samples.
+    pub step: Step,
+    /// How far back.
+    pub span: Duration,
+    /// Where what was learned goes.
+    pub results: mpsc::Sender<Learned>,
+}
+
+/// Tasks that ask the same sources: one source that does not answer holds up no others.
+type Lane = BTreeSet<String>;
+
 /// Works through tasks until there can be no more.
-pub async fn school(
-    sources: Arc<Sources>,
-    archive: Option<Arc<Archive>>,
-    clock: Arc<dyn Clock>,
-    step: Step,
-    span: Duration,
-    mut tasks: mpsc::Receiver<Task>,
-    results: mpsc::Sender<Learned>,
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while tasks.recv_many(&mut batch, BATCH).await > 0 {
-        let batch = std::mem::take(&mut batch);
-        if learn((&sources, archive.as_ref()), clock.as_ref(), step, span, batch, &results).await.is_err() {
-            return;
+pub async fn school(school: School, mut tasks: mpsc::Receiver<Task>) {
+    let threads = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+    let (mut waiting, mut under_way) = (BTreeMap::<Lane, VecDeque<Task>>::new(), BTreeMap::<Lane, usize>::new());
+    let (mut new, mut open, mut batches) = (Vec::new(), true, FuturesUnordered::new());
+    while open || !batches.is_empty() {
+        let room = WAITING.saturating_sub(waiting.values().map(VecDeque::len).sum());
+        tokio::select! {
+            count = tasks.recv_many(&mut new, room), if open && room > 0 => open = count > 0,
+            Some((lane, wanted)) = batches.next() => {
+                let wanted: bool = wanted;
+                under_way.entry(lane).and_modify(|n: &mut usize| *n = n.saturating_sub(1));
+                if !wanted {
+                    return;
+                }
+            }
         }
+        for task in new.drain(..) {
+            let lane: Lane = task.policy.metrics.iter().map(|m| m.source.clone()).collect();
+            waiting.entry(lane).or_default().push_back(task);
+        }
+        for (lane, tasks) in &mut waiting {
+            let count = under_way.entry(lane.clone()).or_default();
+            while *count < BATCHES_OF_A_LANE && batches.len() < BATCHES && !tasks.is_empty() {
+                *count += 1;
+                let (lane, batch) = (lane.clone(), tasks.drain(..tasks.len().min(BATCH)).collect());
+                let learned = school.learn(batch, &threads);
+                batches.push(async move { (lane, learned.await) });
+            }
+        }
+        waiting.retain(|_, tasks| !tasks.is_empty());
+        under_way.retain(|_, count| *count > 0);
     }
 }
 
@@ -83,59 +127,71 @@ struct Pupil {
     until: Time,
 }
 
-/// Err: nobody wants results any more.
-async fn learn(
-    (sources, archive): (&Sources, Option<&Arc<Archive>>),
-    clock: &dyn Clock,
-    step: Step,
-    span: Duration,
-    tasks: Vec<Task>,
-    results: &mpsc::Sender<Learned>,
-) -> Result<(), mpsc::error::SendError<Learned>> {
-    let now = clock.now();
-    let to = last_step(now, step);
-    let mut pupils: Vec<Pupil> = Vec::new();
-    for (task, t) in tasks.iter().enumerate() {
-        for metric in &t.policy.metrics {
-            let id = pupils.len().to_string();
-            let (text, error) = match query(metric) {
-                Ok(text) => (text, None),
-                Err(problem) => (String::new(), Some(problem.to_string())),
-            };
-            let (track, source) = (Track::new(Query { id, text }, step, span), metric.source.clone());
-            pupils.push(Pupil { task, source, track, error, until: to });
+impl School {
+    /// False: nobody wants results any more.
+    async fn learn(&self, tasks: Vec<Task>, threads: &Semaphore) -> bool {
+        let step = self.step;
+        let now = self.clock.now();
+        let to = last_step(now, step);
+        let mut pupils: Vec<Pupil> = Vec::new();
+        for (task, t) in tasks.iter().enumerate() {
+            for metric in &t.policy.metrics {
+                let id = pupils.len().to_string();
+                let (text, error) = match query(metric) {
+                    Ok(text) => (text, None),
+                    Err(problem) => (String::new(), Some(problem.to_string())),
+                };
+                let (track, source) = (Track::new(Query { id, text }, step, self.span), metric.source.clone());
+                pupils.push(Pupil { task, source, track, error, until: to });
+            }
         }
-    }
-    for (name, source) in sources {
-        let mine: Vec<&mut Pupil> = pupils.iter_mut().filter(|p| p.source == *name && p.error.is_none()).collect();
-        fetch(source.as_ref(), mine, to, step).await;
-    }
-    if let Some(archive) = archive {
-        let archive = archive.clone();
-        let recalled = tokio::task::spawn_blocking(move || {
-            recall(&archive, &mut pupils, step, now);
-            pupils
-        });
-        // nothing in it panics but what the store has caught
-        pupils = recalled.await.unwrap_or_default();
-    }
-    let mut pupils = pupils.into_iter().peekable();
-    for (number, task) in tasks.into_iter().enumerate() {
-        let mut tracks = Vec::new();
-        while let Some(pupil) = pupils.next_if(|p| p.task == number) {
-            tracks.push((pupil.track, pupil.error, pupil.until));
+        let mut by_source: BTreeMap<String, Vec<&mut Pupil>> = BTreeMap::new();
+        for pupil in pupils.iter_mut().filter(|p| p.error.is_none()) {
+            by_source.entry(pupil.source.clone()).or_default().push(pupil);
         }
-        let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
-        let (workload, edition) = (task.workload.clone(), task.edition);
-        let lessons = match failed {
-            Some(error) => Err(error),
-            None => tokio::task::spawn_blocking(move || fit(&task.policy, tracks, step))
-                .await
-                .map_err(|e| format!("learning failed: {e}")),
-        };
-        results.send(Learned { workload, edition, lessons }).await?;
+        let asked = by_source
+            .into_iter()
+            .filter_map(|(name, mine)| Some(fetch(self.sources.get(&name)?.as_ref(), mine, to, step)));
+        futures::future::join_all(asked).await;
+        if let Some(archive) = &self.archive {
+            let archive = archive.clone();
+            let recalled = tokio::task::spawn_blocking(move || {
+                recall(&archive, &mut pupils, step, now);
+                pupils
+            });
+            // nothing in it panics but what the store has caught
+            pupils = recalled.await.unwrap_or_default();
+        }
+        let mut pupils = pupils.into_iter().peekable();
+        let mut fitting = FuturesUnordered::new();
+        for (number, task) in tasks.into_iter().enumerate() {
+            let mut tracks = Vec::new();
+            while let Some(pupil) = pupils.next_if(|p| p.task == number) {
+                tracks.push((pupil.track, pupil.error, pupil.until));
+            }
+            fitting.push(async move {
+                let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
+                let (workload, edition) = (task.workload.clone(), task.edition);
+                let lessons = match failed {
+                    Some(error) => Err(error),
+                    None => {
+                        // nobody closes it
+                        let _thread = threads.acquire().await;
+                        tokio::task::spawn_blocking(move || fit(&task.policy, tracks, step))
+                            .await
+                            .map_err(|e| format!("learning failed: {e}"))
+                    }
+                };
+                Learned { workload, edition, lessons }
+            });
+        }
+        while let Some(learned) = fitting.next().await {
+            if self.results.send(learned).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
-    Ok(())
 }
 
 /// What the source does not know any more, and what it does, for the next time.
@@ -186,4 +242,85 @@ fn fit(policy: &Policy, tracks: Vec<(Track, Option<String>, Time)>, step: Step) 
         Lesson { memory, history, next }
     };
     policy.metrics.iter().zip(tracks).map(lesson).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Mode;
+    use crate::history::{Answer, Request};
+    use crate::policy::{LoadMetric, WorkloadKind};
+    use crate::units::LeadTime;
+    use futures::future::BoxFuture;
+
+    /// Answers with a load of 7, or never.
+    struct Fake(bool);
+
+    impl HistorySource for Fake {
+        fn name(&self) -> &str {
+            "fake"
+        }
+
+        fn fetch<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<Answer>> {
+            if !self.0 {
+                return Box::pin(std::future::pending());
+            }
+            let answer =
+                |q: &Query| Answer { id: q.id.clone(), points: Ok(vec![(request.to, 7.0)]), warnings: Vec::new() };
+            let answers = request.queries.iter().map(answer).collect();
+            Box::pin(async move { answers })
+        }
+    }
+
+    fn task(number: usize, source: &str) -> Task {
+        let metric = LoadMetric {
+            source: source.into(),
+            query: "q".into(),
+            capacity_per_replica: 2.0,
+            tenant: None,
+            learned: None,
+        };
+        let policy = Policy {
+            mode: Mode::Act,
+            metrics: vec![metric],
+            min_replicas: 1,
+            max_replicas: 9,
+            lead_time: LeadTime(Duration::from_secs(180)),
+            unserved_budget: 0.001,
+            miss_cost: None,
+            time_zone: "UTC".into(),
+            schedules: Vec::new(),
+            occasions: Vec::new(),
+            hold: None,
+            pods_per_second: None,
+            slots: None,
+        };
+        let workload =
+            Workload { namespace: source.into(), name: format!("w{number}"), kind: WorkloadKind::Deployment };
+        Task { workload, edition: 1, policy }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_does_not_answer_holds_up_no_workload_of_another() {
+        let sources: Sources = BTreeMap::from([
+            ("hole".to_owned(), Arc::new(Fake(false)) as Arc<dyn HistorySource>),
+            ("main".to_owned(), Arc::new(Fake(true)) as Arc<dyn HistorySource>),
+        ]);
+        let ((give, tasks), (results, mut learned)) = (mpsc::channel(64), mpsc::channel(64));
+        let (clock, span) = (Arc::new(SystemClock), Duration::from_secs(3600));
+        let all = School { sources: Arc::new(sources), archive: None, clock, step: Step::MINUTE, span, results };
+        let school = tokio::spawn(school(all, tasks));
+        for number in 0..30 {
+            give.send(task(number, if number < 20 { "hole" } else { "main" })).await.unwrap();
+        }
+        let mut names = BTreeSet::new();
+        while names.len() < 10 {
+            let learned = tokio::time::timeout(Duration::from_secs(60), learned.recv()).await.unwrap().unwrap();
+            assert_eq!(learned.lessons.unwrap().first().unwrap().memory.newest().map(|n| n.1), Some(7.0));
+            names.insert(learned.workload.to_string());
+        }
+        assert_eq!(names, (20..30).map(|n| format!("main/w{n}")).collect());
+        school.abort();
+    }
 }

@@ -18,6 +18,7 @@ pub mod page;
 mod polling;
 mod pools;
 mod reader;
+mod showing;
 mod sources;
 mod statez;
 mod sweep;
@@ -136,8 +137,9 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let sources = Arc::new(sources);
     let workloads = &config.workloads;
     let (step, span) = (workloads.step, workloads.history);
-    let school = learning::school(sources.clone(), archive.clone(), clock.clone(), step, span, tasks, results);
-    let school = tokio::spawn(school);
+    let (s, a, c) = (sources.clone(), archive.clone(), clock.clone());
+    let school = learning::School { sources: s, archive: a, clock: c, step, span, results };
+    let school = tokio::spawn(learning::school(school, tasks));
     let (read_now, to_read) = watch::channel(reader::ToRead::default());
     let (readings, read) = mpsc::channel(64);
     let reading = reader::read(sources.clone(), clock.clone(), config.reactive_interval, to_read, readings);
@@ -181,6 +183,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         ahead,
         leaving: BTreeMap::new(),
         left: BTreeSet::new(),
+        showing: showing::Showing::default(),
         seed: rng::fresh_seed(),
         started: Deadline::now(),
     };

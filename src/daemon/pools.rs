@@ -25,7 +25,7 @@ use crate::plan::pool::{PoolReason, PoolTask};
 use crate::policy::{Workload, schedule};
 use crate::series::Series;
 use crate::units::{MAX_REPLICAS, QuantileLevel, Time, replicas_for};
-use keep::Before;
+use keep::{Before, Wanted};
 use queues::SeenQueues;
 use sizing::{Around, Pool, Queued, learned_lead};
 use std::collections::BTreeMap;
@@ -56,11 +56,33 @@ pub fn check(config: &Config) -> Vec<Problem> {
     problems
 }
 
+/// The pools of a checked config.
+fn configured(config: &Config) -> BTreeMap<String, Pool> {
+    let pools = config.pools.iter().filter_map(|(name, of)| {
+        let windows = of.windows.as_ref().and_then(|(_, text)| schedule::parse(text).ok()).unwrap_or_default();
+        let task = PoolTask {
+            lead: of.lead_time,
+            objective: QuantileLevel::new(of.objective)?,
+            max_slots: of.max_slots,
+            time_zone: config.workloads.time_zone.clone(),
+            windows,
+        };
+        let state = PoolState { name: name.clone(), ..PoolState::default() };
+        let (shared, before, ramps) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let queued = of.queue.is_some().then(|| Queued::new(&task));
+        let config = of.clone();
+        Some((name.clone(), Pool { config, task, shared, queued, before, ramps, state, empty_since: None }))
+    });
+    pools.collect()
+}
+
 /// All pools.
 pub(super) struct Pools {
     pools: BTreeMap<String, Pool>,
     namespace: String,
-    wanted: watch::Sender<Option<Vec<Standing>>>,
+    wanted: watch::Sender<Option<Wanted>>,
+    /// Every workload there is has been looked at; until then nothing is wanted, or slots of those that were not would go.
+    pub complete: bool,
     kept: Arc<Mutex<BTreeMap<String, Kept>>>,
     /// Told once by the task that writes; until then nothing is wanted.
     before: Arc<Mutex<Option<Before>>>,
@@ -80,40 +102,35 @@ impl Pools {
         right: Right,
         clock: Arc<dyn Clock>,
     ) -> (Pools, Hands, Ears) {
+        let (pools, wanted) = Pools::of_config(config, &nodes, &cluster);
+        let inherits = config.mode == Mode::Act && !config.pools.is_empty();
+        let seen = pools.queues.clone();
+        let ears = Ears { client: client.clone(), sources, clock: clock.clone(), config: config.clone(), seen };
+        let (kept, before, nudges) = (pools.kept.clone(), pools.before.clone(), pools.nudges.clone());
+        (pools, Hands { client, nodes, cluster, right, clock, wanted, kept, inherits, before, nudges }, ears)
+    }
+
+    fn of_config(
+        config: &Config,
+        nodes: &Arc<Karpenter>,
+        cluster: &Arc<Cluster>,
+    ) -> (Pools, watch::Receiver<Option<Wanted>>) {
         let (wanted, received) = watch::channel(None);
-        let (kept, nudges, before) = (Arc::default(), Arc::default(), Arc::default());
-        let pools = config.pools.iter().filter_map(|(name, of)| {
-            let windows = of.windows.as_ref().and_then(|(_, text)| schedule::parse(text).ok()).unwrap_or_default();
-            let task = PoolTask {
-                lead: of.lead_time,
-                objective: QuantileLevel::new(of.objective)?,
-                max_slots: of.max_slots,
-                time_zone: config.workloads.time_zone.clone(),
-                windows,
-            };
-            let state = PoolState { name: name.clone(), ..PoolState::default() };
-            let (shared, before, ramps) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-            let queued = of.queue.is_some().then(|| Queued::new(&task));
-            let config = of.clone();
-            Some((name.clone(), Pool { config, task, shared, queued, before, ramps, state, empty_since: None }))
-        });
         let pools = Pools {
-            pools: pools.collect(),
+            pools: configured(config),
             namespace: config.lease.namespace.clone(),
             wanted,
-            kept: Arc::clone(&kept),
-            before: Arc::clone(&before),
+            complete: false,
+            kept: Arc::default(),
+            before: Arc::default(),
             inherited: false,
-            nudges: Arc::clone(&nudges),
+            nudges: Arc::default(),
             queues: SeenQueues::default(),
             nodes: nodes.clone(),
             cluster: cluster.clone(),
             said: BTreeMap::new(),
         };
-        let inherits = config.mode == Mode::Act && !config.pools.is_empty();
-        let seen = pools.queues.clone();
-        let ears = Ears { client: client.clone(), sources, clock: clock.clone(), config: config.clone(), seen };
-        (pools, Hands { client, nodes, cluster, right, clock, wanted: received, kept, inherits, before, nudges }, ears)
+        (pools, received)
     }
 
     /// The pool of a workload, and the others that claim it too.
@@ -139,7 +156,10 @@ impl Pools {
         lines: &[LeadLine],
     ) {
         if self.pools.is_empty() {
-            self.wanted.send_replace((config.mode == Mode::Act).then(Vec::new));
+            self.wanted.send_replace((config.mode == Mode::Act).then(Wanted::default));
+            return;
+        }
+        if !self.complete {
             return;
         }
         let mut members: BTreeMap<String, BTreeMap<String, Vec<Workload>>> = BTreeMap::new();
@@ -169,24 +189,24 @@ impl Pools {
             }
         }
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let heard = self.pools.iter().all(|(name, pool)| pool.queued.is_none() || queues.contains_key(name));
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let claims = self.nodes.claims();
         let settled = claims.iter().all(|c| c.initialized.is_some());
         let learned = learned_lead(lines);
-        let mut standings = Vec::new();
+        let mut wanted = Wanted::default();
         for (name, pool) in &mut self.pools {
             let shapes = members.remove(name).unwrap_or_default();
             pool.follow(learned);
             let around =
                 Around { room: kept.get(name).and_then(|k| k.room), claims: &claims, namespace: &self.namespace };
             let mut own = problems.remove(name).unwrap_or_default();
-            let sets = match queues.get(name) {
-                Some(seen) => {
+            let sets = match (&pool.queued, queues.get(name)) {
+                (None, _) => Some(pool.size(now, name, &shapes, tended, config, &around)),
+                (Some(_), None) => None,
+                (Some(_), Some(seen)) => {
                     own.extend(seen.problems.iter().cloned());
                     pool.size_queue(now, name, seen, config.workloads.step, &around)
                 }
-                None => pool.size(now, name, &shapes, tended, config, &around),
             };
             own.extend(pool.fits(&self.nodes));
             if let Some(kept) = kept.get(name) {
@@ -197,7 +217,11 @@ impl Pools {
                 own.extend(pool.stays_empty(now));
             }
             pool.state.problems = own;
-            standings.push(Standing {
+            let Some(sets) = sets else {
+                wanted.unknown.insert(name.clone());
+                continue;
+            };
+            wanted.standings.push(Standing {
                 pool: name.clone(),
                 namespace: pool.config.slot_namespace.clone().unwrap_or_else(|| self.namespace.clone()),
                 sets,
@@ -206,7 +230,7 @@ impl Pools {
                 nodes_settled: settled,
             });
         }
-        self.wanted.send_replace((config.mode == Mode::Act && self.inherited && heard).then_some(standings));
+        self.wanted.send_replace((config.mode == Mode::Act && self.inherited).then_some(wanted));
     }
 
     /// Says what is new about pools, on the first of their workloads.
@@ -300,4 +324,46 @@ pub(super) fn past_needs(history: &Series, capacity: f64) -> Option<(Time, Vec<f
     let need = |i: usize| history.get(i).measured().map_or(f32::NAN, |load| replicas_for(load, capacity) as f32);
     let usable = capacity.is_finite() && capacity > 0.0;
     usable.then(|| (history.at(first), (first..history.len()).step_by(every).map(need).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actuate::pool::PodShape;
+    use queues::Seen;
+
+    const CONFIG: &str = r#"
+mode = "act"
+[sources.main]
+kind = "prometheus"
+url = "http://prometheus:9090/"
+[pools.web]
+selector = "team=shop"
+[pools.gpu]
+arrivals = "sum(x)"
+pod_template = "batch/gpu-worker"
+"#;
+
+    #[test]
+    fn slots_are_wanted_only_where_what_they_are_for_is_known() {
+        let config = Config::assemble(Some(("forescale.toml", CONFIG)), [], &[]).unwrap();
+        let (mut pools, wanted) = Pools::of_config(&config, &Arc::default(), &Arc::default());
+        let step = |pools: &mut Pools| {
+            pools.step(Time::from_secs(60), &mut BTreeMap::new(), &config, &[]);
+            let wanted = wanted.borrow().clone()?;
+            let known: Vec<String> = wanted.standings.iter().map(|s| s.pool.clone()).collect();
+            Some((known, wanted.unknown.into_iter().collect::<Vec<_>>()))
+        };
+        *pools.before.lock().unwrap() = Some(Before::new());
+        assert_eq!(step(&mut pools), None, "workloads have not been listed: none of them is no reason to delete slots");
+        pools.complete = true;
+        let (web, gpu) = (vec!["web".to_owned()], vec!["gpu".to_owned()]);
+        assert_eq!(step(&mut pools), Some((web.clone(), gpu.clone())), "the queue has not been asked for");
+        let seen = Seen { problems: vec!["PodTemplate batch/gpu-worker: 503".into()], ..Seen::default() };
+        pools.queues.lock().unwrap().insert("gpu".into(), seen.clone());
+        assert_eq!(step(&mut pools), Some((web, gpu)), "what its pods look like is not known");
+        assert_eq!(pools.states()[0].problems, seen.problems);
+        pools.queues.lock().unwrap().insert("gpu".into(), Seen { shape: Some(PodShape::default()), ..seen });
+        assert_eq!(step(&mut pools), Some((vec!["gpu".into(), "web".into()], Vec::new())));
+    }
 }

@@ -2,18 +2,19 @@
 
 mod feed;
 mod state;
+mod writing;
 
 use super::ahead::Days;
 use super::learning::{Learned, Task};
 use super::outlook::{Outlook, meanwhile, teaches};
-use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, WriteError, actions};
+use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, actions};
 use crate::clock::Deadline;
 use crate::config::{Config, Mode};
 use crate::observe::{Pods, Sight};
 use crate::plan::{Observation, Room, SourceState};
 use crate::policy::{Policy, resolve};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
-use crate::units::{Replicas, Time};
+use crate::units::{Replicas, Step, Time};
 use feed::Feed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,10 @@ use std::time::Duration;
 /// First and longest pause after a failed attempt to learn or to write.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// A floor with less than this left is not made to wait for learning.
+const EXPIRES_SOON: Duration = Duration::from_secs(5 * 60);
+/// Samples so many steps ahead of a clock that was set back are of a time that never was.
+const AHEAD_STEPS: usize = 3;
 
 /// How far learning is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub struct Tended {
     taught: Option<Policy>,
     /// The log does not know the policy yet.
     unlogged: bool,
+    /// The log has a start of it, from which its memory goes on.
+    started: bool,
     pub(super) outlook: Outlook,
     /// What is wrong.
     pub problems: Vec<String>,
@@ -69,6 +76,8 @@ pub struct Tended {
     pub write_error: Option<String>,
     /// A write is under way.
     pub writing: bool,
+    /// When the newest write was decided.
+    write_began: Deadline,
     write_failures: u32,
     write_after: Deadline,
     /// In observe mode: what would be written.
@@ -86,6 +95,7 @@ impl Tended {
             next: None,
             taught: None,
             unlogged: false,
+            started: false,
             outlook: Outlook::default(),
             problems: Vec::new(),
             notes: Vec::new(),
@@ -100,6 +110,7 @@ impl Tended {
             outcome: None,
             write_error: None,
             writing: false,
+            write_began: Deadline::now(),
             write_failures: 0,
             write_after: Deadline::now(),
             shadow: None,
@@ -175,10 +186,16 @@ impl Tended {
         Observation { unhealthy: self.outlook.unhealthy, ..self.sight.observation.clone() }
     }
 
-    /// The line for the log where the policy has changed without anything to learn.
+    /// The line for the log where the policy has changed without anything to learn, or nothing has been learned so far.
     pub fn policy_record(&mut self) -> Option<Record> {
         let policy = self.policy.clone().filter(|_| std::mem::take(&mut self.unlogged))?;
-        Some(Record::Policy { workload: self.sight.workload().clone(), policy })
+        let workload = self.sight.workload().clone();
+        let continued = std::mem::replace(&mut self.started, true);
+        if continued && !self.memory.metrics.is_empty() {
+            return Some(Record::Policy { workload, policy });
+        }
+        let build = env!("CARGO_PKG_VERSION").into();
+        Some(Record::Start { workload, build, policy, metrics: Vec::new(), continued })
     }
 
     /// Samples are fetched and taken: what was learned is of use.
@@ -207,6 +224,15 @@ impl Tended {
         let edition = self.edition.load(Ordering::SeqCst);
         self.taught = Some(policy.clone());
         Some(Task { workload: self.sight.workload().clone(), edition, policy })
+    }
+
+    /// Our clock was set back. Learning that was put off is due, and where samples are known of times still to come, none would be
+    /// taken until then: it is learned from history again.
+    pub fn set_back(&mut self, now: Time, step: Step) {
+        let ahead = self.feeds.iter().any(|f| f.next > now + step.times(AHEAD_STEPS));
+        if matches!(self.learning, Learning::Due(_)) || self.learning == Learning::Done && ahead {
+            self.learning = Learning::Due(now);
+        }
     }
 
     /// The task could not be taken on: later.
@@ -263,6 +289,7 @@ impl Tended {
             metrics: lessons.iter().map(|l| l.history.clone()).zip(capacities).collect(),
             continued: self.decision.is_some(),
         });
+        self.started |= logged;
         self.days = Days::of(lessons.iter().map(|l| &l.history));
         for (i, lesson) in lessons.iter().enumerate() {
             let history = &lesson.history;
@@ -288,12 +315,19 @@ impl Tended {
         self.decision.as_ref().map(|d| d.plan.wake)
     }
 
-    /// Decides, within what all workloads together leave it. Gives the inputs too, for the log. None: there is no policy, or nothing has been learned so far and
-    /// no attempt has failed.
+    /// A floor of ours would soon expire. With nothing learned the load is unknown, and what stands is held and renewed.
+    fn expires_soon(&self, now: Time) -> bool {
+        let ours = self.sight.target.as_ref().ok().filter(|t| t.our_floor().is_some());
+        ours.and_then(|t| t.ledger.as_ref()).is_some_and(|l| l.expires < now + EXPIRES_SOON)
+    }
+
+    /// Decides, within what all workloads together leave it. Gives the inputs too, for the log. None: there is no policy, or
+    /// nothing has been learned so far, no attempt has failed and no floor of ours would expire.
     pub fn tick(&mut self, now: Time, room: Room) -> Option<Record> {
         let mut observation = Observation { room: Some(room), ..self.observation() };
         let policy = self.policy.as_ref()?;
-        if self.decision.is_none() && self.learning != Learning::Done && self.failures == 0 {
+        let learned = self.learning == Learning::Done || self.decision.is_some() || self.failures > 0;
+        if !learned && !self.expires_soon(now) {
             return None;
         }
         let metrics = policy.metrics.iter().zip(&mut self.feeds).map(|(metric, feed)| MetricInputs {
@@ -364,28 +398,6 @@ impl Tended {
         self.memory.metrics.first().and_then(|m| m.newest()).map(|(_, load)| load)
     }
 
-    /// True when a write may be tried: none is under way, and the last failure is long enough ago.
-    pub fn may_write(&self) -> bool {
-        !self.writing && self.write_after.passed()
-    }
-
-    /// Notes how a write went.
-    pub fn wrote(&mut self, error: Option<WriteError>) {
-        self.writing = false;
-        match &error {
-            None => self.write_failures = 0,
-            // it concerns the whole cluster, not this object: what is newest is written as soon as that is over
-            Some(WriteError::Unreachable { .. } | WriteError::Fenced(_)) => {
-                self.write_after = Deadline::after(PAUSE_FIRST)
-            }
-            Some(_) => {
-                self.write_failures = self.write_failures.saturating_add(1);
-                self.write_after = Deadline::after(pause(self.write_failures));
-            }
-        }
-        self.write_error = error.map(|e| e.to_string());
-    }
-
     /// For a fence: the edition of the policy, and where to look whether it still is.
     pub fn edition(&self) -> (u64, Arc<AtomicU64>) {
         (self.edition.load(Ordering::SeqCst), self.edition.clone())
@@ -435,3 +447,6 @@ impl Tended {
 fn pause(failures: u32) -> Duration {
     PAUSE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(PAUSE_MAX)
 }
+
+#[cfg(test)]
+mod tests;

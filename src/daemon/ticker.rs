@@ -9,7 +9,7 @@ use super::learning::{Learned, Task};
 use super::polling::{Fed, Sources, Wanted, last_step, poll};
 use super::pools::Pools;
 use super::reader::{Reading, ToRead};
-use super::statez::{LeaseState, Statez};
+use super::showing::Showing;
 use super::telling::{Told, regarding, tell_release};
 use super::tended::Tended;
 use super::together::{Crowd, Together};
@@ -68,6 +68,7 @@ pub(super) struct Ticker {
     pub leaving: BTreeMap<Workload, Regarding>,
     /// Workloads whose floor of mode act has been told of in mode observe.
     pub left: BTreeSet<Workload>,
+    pub showing: Showing,
     pub seed: u64,
     pub started: Deadline,
 }
@@ -89,8 +90,12 @@ impl Ticker {
         let mut offset = settle;
         self.look();
         loop {
-            self.board.alive(self.statez());
+            let unshown = self.show();
             let now = self.clock.now();
+            if now < last_polled {
+                last_polled = last_step(now, step);
+                self.set_back(now);
+            }
             let due = last_polled + step.duration() + offset;
             let wake = self.tended.values().filter_map(|(t, _)| t.wake()).min().unwrap_or(due);
             let sleep = due.min(wake.max(now + Duration::from_secs(1))).since(now).min(IDLE_MAX);
@@ -99,6 +104,7 @@ impl Ticker {
                 Some(result) = learned.recv() => self.take_learned(result),
                 Some(result) = acted.recv() => self.take_acted(result),
                 Some(readings) = read.recv() => self.take_readings(readings),
+                () = tokio::time::sleep(unshown.unwrap_or_default()), if unshown.is_some() => {}
                 () = self.cluster.changed() => {
                     tokio::time::sleep(DEBOUNCE).await;
                     self.look();
@@ -117,7 +123,8 @@ impl Ticker {
                         if self.right.held() {
                             self.pools.tell(&self.tended, &self.events, self.clock.now());
                         }
-                        self.sweep();
+                        // with what was seen meanwhile, or floors of workloads that are not known yet would be given back
+                        self.look();
                     } else {
                         let waking: Vec<Workload> =
                             self.tended.iter().filter(|(_, (t, _))| t.wakes(now)).map(|(w, _)| w.clone()).collect();
@@ -132,16 +139,24 @@ impl Ticker {
     /// Takes what the watches have seen: new workloads, changed policies, opted-out ones.
     fn look(&mut self) {
         let now = self.clock.now();
+        // asked before the look: only then it has seen whatever is there
+        let complete = self.cluster.synced(&Watched::ALL);
         let mut gone: BTreeSet<Workload> = self.tended.keys().cloned().collect();
+        let (mut refused, mut count) = (BTreeMap::new(), gone.len());
         for sight in self.cluster.sights(now) {
             let workload = sight.workload().clone();
             let known = self.tended.contains_key(&workload);
-            if !known && self.tended.len() >= self.config.limits.workloads {
+            if !known && count >= self.config.limits.workloads {
+                let uid = sight.uid.clone();
+                if Tended::new(sight.clone()).look(sight, &self.config, now) {
+                    refused.insert(workload, uid);
+                }
                 continue;
             }
             let (tended, told) =
                 self.tended.entry(workload.clone()).or_insert_with(|| (Tended::new(sight.clone()), Told::default()));
             if tended.look(sight, &self.config, now) {
+                count += usize::from(!known);
                 gone.remove(&workload);
                 if self.right.held() {
                     told.problems(tended, &self.events, now);
@@ -156,6 +171,7 @@ impl Ticker {
                 self.leaving.insert(workload, regarding(&tended));
             }
         }
+        self.refuse(refused);
         for (tended, _) in self.tended.values_mut() {
             if let Some(task) = tended.lesson(now)
                 && self.lessons.try_send(task).is_err()
@@ -163,9 +179,19 @@ impl Ticker {
                 tended.postpone(now);
             }
         }
-        if self.cluster.synced(&Watched::ALL) {
+        self.pools.complete = complete;
+        if complete {
             self.sweep();
         }
+    }
+
+    /// Our clock was set back: the next step, and whatever was to be looked at again, would be as far away as it was set.
+    fn set_back(&mut self, now: Time) {
+        tracing::warn!(%now, "the clock was set back");
+        for (tended, _) in self.tended.values_mut() {
+            tended.set_back(now, self.config.workloads.step);
+        }
+        self.tick(&self.tended.keys().cloned().collect::<Vec<_>>());
     }
 
     fn take_learned(&mut self, learned: Learned) {
@@ -365,7 +391,7 @@ impl Ticker {
             } else {
                 spread.mul_f64((1.0 + jitter.random::<f64>()) / 2.0)
             };
-            tended.writing = true;
+            tended.begin_write();
             self.actor.start(site, Intent::Plan(plan), tended.edition(), delay);
         }
     }
@@ -401,41 +427,14 @@ impl Ticker {
             }
             tended.outcome = Some(carried.outcome);
         }
-        if matches!(acted.intent, Intent::Plan(_)) {
-            tended.wrote(acted.result.err());
+        if matches!(acted.intent, Intent::Plan(_)) && tended.wrote(acted.result.err()) {
+            self.tick(&[workload]);
         }
     }
 
     fn write_log(&self, record: Option<Record>) {
         if let (Some(log), Some(record)) = (&self.log, record) {
             log.append([record.to_line().as_str()]);
-        }
-    }
-
-    fn statez(&self) -> Statez {
-        let now = self.clock.now();
-        let watches = self.cluster.watches();
-        let failing = watches.iter().filter(|(_, s)| s.failing_since(now).is_some());
-        Statez {
-            version: env!("CARGO_PKG_VERSION").into(),
-            at: now,
-            mode: self.config.mode,
-            step: self.config.workloads.step,
-            lease: LeaseState {
-                identity: self.identity.clone(),
-                holder: self.right.holder(),
-                held: self.right.held(),
-                error: self.right.error(),
-            },
-            watches: failing
-                .filter_map(|(w, s)| s.failing.as_ref().map(|f| format!("{}: {}", w.resource(), f.error)))
-                .collect(),
-            problems: self.cluster.problems().iter().map(ToString::to_string).collect(),
-            guards: self.board.guards(),
-            spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
-            lead_times: self.lead_times.clone(),
-            pools: self.pools.states(),
-            workloads: self.tended.values().map(|(t, _)| t.state(&self.config)).collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::stop::Stop;
 use super::views::{AutoscalerSight, SlotView, WorkloadSight};
 use crate::actuate::{Ledger, Target, TargetView};
+use crate::clock::Deadline;
 use crate::error::Problem;
 use crate::plan::Observation;
 use crate::plan::nodes::Placement;
@@ -41,6 +42,9 @@ impl Watched {
     /// What floors are written on.
     pub const FLOORS: [Watched; 4] =
         [Watched::Deployments, Watched::StatefulSets, Watched::Autoscalers, Watched::ScaledObjects];
+
+    /// Where kill switches are.
+    pub const STOPS: [Watched; 2] = [Watched::StopMap, Watched::Namespaces];
 
     /// What has to be known before anything is written: where floors are, and the kill switches.
     pub const ALL: [Watched; 6] = [
@@ -90,6 +94,8 @@ pub struct WatchFailure {
 
 /// A failure without a newer one within this time is over.
 const FAILURE_OVER: Duration = Duration::from_secs(90);
+/// Kill switches that could not be watched for so long count as on: nobody knows what was set since.
+const BLIND_MAX: Duration = Duration::from_secs(120);
 
 impl WatchState {
     /// Since when it fails, if it does.
@@ -103,6 +109,9 @@ impl WatchState {
     }
 }
 
+/// Autoscalers by what they scale: namespace, kind and name.
+type Scalers<'a> = BTreeMap<(&'a str, WorkloadKind, &'a str), Vec<&'a AutoscalerSight>>;
+
 /// An object in a namespace.
 type Key = (String, String);
 
@@ -114,6 +123,8 @@ pub(super) struct Seen {
     listing: BTreeMap<Watched, BTreeSet<Key>>,
     /// Kill switches that are on. A ConfigMap's key has its namespace, a namespace's has none.
     stops: BTreeMap<(Watched, Key), Stop>,
+    /// Watches of kill switches that fail: the first failure in a row and the newest, by a clock that nobody sets.
+    blind: BTreeMap<Watched, (Deadline, Deadline)>,
     quotas: BTreeMap<Key, QuotaView>,
 }
 
@@ -162,17 +173,14 @@ impl Cluster {
         watched.iter().all(|w| seen.watches.get(w).is_some_and(|s| s.synced))
     }
 
-    /// The kill switch that is on for a namespace. As long as the switches are not known, that is one too.
+    /// The kill switch that is on for a namespace. As long as the switches are not known, or not any more, that is one too.
     pub fn stopped(&self, namespace: &str) -> Option<Stop> {
-        let seen = self.read();
-        let known =
-            [Watched::StopMap, Watched::Namespaces].iter().all(|w| seen.watches.get(w).is_some_and(|s| s.synced));
-        if !known {
-            return Some(Stop { by: "the kill switch has not been read yet".into(), reason: String::new() });
-        }
-        let everywhere = seen.stops.iter().find(|((watched, _), _)| *watched == Watched::StopMap);
-        let here = || seen.stops.get_key_value(&(Watched::Namespaces, (String::new(), namespace.to_owned())));
-        everywhere.or_else(here).map(|(_, stop)| stop.clone())
+        self.read().stopped(namespace, Deadline::now())
+    }
+
+    /// For a fence: Err with the kill switch that is on for a namespace.
+    pub fn unstopped(&self, namespace: &str) -> Result<(), String> {
+        self.stopped(namespace).map_or(Ok(()), |stop| Err(format!("stopped by {stop}")))
     }
 
     /// ResourceQuotas of a namespace that are about pods which serve.
@@ -208,10 +216,10 @@ impl Cluster {
     /// Every workload that carries an annotation of ours, with its autoscalers.
     pub fn sights(&self, now: Time) -> Vec<Sight> {
         let seen = self.read();
-        let mut sights: Vec<Sight> = seen.workloads.values().map(|w| sight(&seen, w, now)).collect();
-        drop(seen);
+        let (scalers, at) = (seen.scalers(), Deadline::now());
+        let mut sights: Vec<Sight> = seen.workloads.values().map(|w| sight(&seen, &scalers, w, now)).collect();
         for sight in &mut sights {
-            sight.stopped = self.stopped(&sight.workload().namespace);
+            sight.stopped = seen.stopped(&sight.workload().namespace, at);
             sight.observation.stopped = sight.stopped.is_some();
         }
         sights
@@ -254,6 +262,8 @@ impl Cluster {
         seen.listed(watched, key);
         let place = (watched, key.clone());
         match sight {
+            // most of what changes of an HPA is its status, which says nothing here
+            Some(sight) if seen.autoscalers.get(&place) == Some(&sight) => return,
             Some(sight) => drop(seen.autoscalers.insert(place, sight)),
             None => drop(seen.autoscalers.remove(&place)),
         }
@@ -301,17 +311,21 @@ impl Cluster {
             seen.quotas.retain(|key, _| watched != Watched::Quotas || listed.contains(key));
         }
         seen.watches.insert(watched, WatchState { synced: true, failing: None });
+        seen.blind.remove(&watched);
         drop(seen);
         self.changed.notify_one();
     }
 
     pub(super) fn healthy(&self, watched: Watched) {
-        self.write().watches.entry(watched).or_default().failing = None;
+        let mut seen = self.write();
+        seen.watches.entry(watched).or_default().failing = None;
+        seen.blind.remove(&watched);
     }
 
     pub(super) fn failing(&self, watched: Watched, now: Time, error: String) {
         let mut seen = self.write();
         seen.watches.entry(watched).or_default().fails(now, error);
+        seen.fails(watched, Deadline::now());
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Seen> {
@@ -328,6 +342,48 @@ impl Seen {
         if let Some(listing) = self.listing.get_mut(&watched) {
             listing.insert(key.clone());
         }
+    }
+
+    /// Once for all workloads: each of them looking through all autoscalers would take their product.
+    fn scalers(&self) -> Scalers<'_> {
+        let mut scalers = Scalers::new();
+        for ((_, (namespace, _)), a) in &self.autoscalers {
+            let Some(a) = a.as_ref().ok().filter(|a| !a.derived) else { continue };
+            let Some(kind) = kind(&a.scales.0) else { continue };
+            scalers.entry((namespace, kind, &a.scales.1)).or_default().push(a);
+        }
+        scalers
+    }
+
+    fn fails(&mut self, watched: Watched, at: Deadline) {
+        if Watched::STOPS.contains(&watched) {
+            let known = self.blind.get(&watched).filter(|(_, newest)| at < newest.later(FAILURE_OVER));
+            let since = known.map_or(at, |(since, _)| *since);
+            self.blind.insert(watched, (since, at));
+        }
+    }
+
+    /// See [`Cluster::stopped`]; `at` is now.
+    fn stopped(&self, namespace: &str, at: Deadline) -> Option<Stop> {
+        let known = Watched::STOPS.iter().all(|w| self.watches.get(w).is_some_and(|s| s.synced));
+        if !known {
+            return Some(Stop { by: "the kill switch has not been read yet".into(), reason: String::new() });
+        }
+        let everywhere = self.stops.iter().find(|((watched, _), _)| *watched == Watched::StopMap);
+        let here = || self.stops.get_key_value(&(Watched::Namespaces, (String::new(), namespace.to_owned())));
+        everywhere.or_else(here).map(|(_, stop)| stop.clone()).or_else(|| self.blind(at))
+    }
+
+    /// A watch of kill switches has failed for too long.
+    fn blind(&self, at: Deadline) -> Option<Stop> {
+        let fails =
+            |since: &Deadline, newest: &Deadline| since.later(BLIND_MAX) <= at && at < newest.later(FAILURE_OVER);
+        let (watched, _) = self.blind.iter().find(|(_, (since, newest))| fails(since, newest))?;
+        let error = self.watches.get(watched).and_then(|s| s.failing.as_ref()).map(|f| crate::error::shorten(&f.error));
+        Some(Stop {
+            by: format!("the kill switch cannot be read any more (watch of {}, for 2 minutes)", watched.resource()),
+            reason: error.unwrap_or_default(),
+        })
     }
 }
 
@@ -355,15 +411,9 @@ fn kind(name: &str) -> Option<WorkloadKind> {
     }
 }
 
-fn sight(seen: &Seen, workload: &WorkloadSight, now: Time) -> Sight {
+fn sight(seen: &Seen, scalers: &Scalers<'_>, workload: &WorkloadSight, now: Time) -> Sight {
     let of = &workload.view.workload;
-    let scaling: Vec<&AutoscalerSight> = seen
-        .autoscalers
-        .iter()
-        .filter(|((_, (namespace, _)), _)| *namespace == of.namespace)
-        .filter_map(|(_, a)| a.as_ref().ok())
-        .filter(|a| !a.derived && a.scales.1 == of.name && kind(&a.scales.0) == Some(of.kind))
-        .collect();
+    let scaling = scalers.get(&(of.namespace.as_str(), of.kind, of.name.as_str())).cloned().unwrap_or_default();
     let mut view = workload.view.clone();
     view.autoscalers = scaling.iter().map(|a| a.of_the_user()).collect();
     let target = target(workload, &scaling);
@@ -416,3 +466,6 @@ fn target(workload: &WorkloadSight, scaling: &[&AutoscalerSight]) -> Result<Targ
     let ledger = ledger.as_ref().map_err(unreadable)?.clone();
     Ok(TargetView { target, floor, max_replicas, replicas: workload.view.replicas, ledger })
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,15 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Slots of the cluster before a restart, by pool and placement.
 pub(super) type Before = BTreeMap<(String, String), u32>;
 
+/// What is wanted of pools.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Wanted {
+    /// Pools that are known.
+    pub standings: Vec<Standing>,
+    /// Pools of the config of which too little is known: what stands of them is neither kept nor taken away.
+    pub unknown: BTreeSet<String>,
+}
+
 /// What the task that writes is given.
 pub(in crate::daemon) struct Hands {
     pub client: kube::Client,
@@ -28,12 +37,20 @@ pub(in crate::daemon) struct Hands {
     pub cluster: Arc<Cluster>,
     pub right: Right,
     pub clock: Arc<dyn Clock>,
-    pub(super) wanted: watch::Receiver<Option<Vec<Standing>>>,
+    pub(super) wanted: watch::Receiver<Option<Wanted>>,
     pub(super) kept: Arc<Mutex<BTreeMap<String, Kept>>>,
     /// What stands from before a restart is to be told.
     pub(super) inherits: bool,
     pub(super) before: Arc<Mutex<Option<Before>>>,
     pub(super) nudges: Arc<Mutex<u64>>,
+}
+
+impl Hands {
+    /// Err with the reason where this copy must not write in a namespace now.
+    fn may_write(&self, namespace: &str) -> Result<(), String> {
+        self.right.check()?;
+        self.cluster.unstopped(namespace)
+    }
 }
 
 /// Brings about what is wanted until told to stop.
@@ -67,24 +84,18 @@ pub(in crate::daemon) async fn keep(mut hands: Hands, mut stop: watch::Receiver<
                 }
             }
         }
-        let Some(mut standings) = wanted else { continue };
+        let Some(Wanted { mut standings, unknown }) = wanted else { continue };
         let now = hands.clock.now();
         if swept.is_none_or(|t| now.since(t) >= SWEEP) {
             match pool::ours(&hands.client, &served).await {
-                Ok(found) => standings.extend(left_over(&standings, found)),
+                Ok(found) => standings.extend(left_over(&standings, &unknown, found)),
                 Err(error) => tracing::warn!(%error, "warm pools cannot be listed"),
             }
             swept = Some(now);
         }
         let mut kept = BTreeMap::new();
         for standing in &standings {
-            let fence = || {
-                hands.right.check()?;
-                match hands.cluster.stopped(&standing.namespace) {
-                    Some(stop) => Err(format!("stopped by {stop}")),
-                    None => Ok(()),
-                }
-            };
+            let fence = || hands.may_write(&standing.namespace);
             let result = keeper.keep(now, standing, &served, &fence).await;
             if result.writes > 0 {
                 let slots: u32 = standing.sets.iter().map(|s| s.slots).sum();
@@ -95,9 +106,12 @@ pub(in crate::daemon) async fn keep(mut hands: Hands, mut stop: watch::Receiver<
         let placeholders = |s: &&Standing| {
             kept.get(&s.pool).is_some_and(|k: &Kept| k.backend == Some(Backend::Placeholders) && k.ready > 0)
         };
-        let namespaces: BTreeSet<String> = standings.iter().filter(placeholders).map(|s| s.namespace.clone()).collect();
+        let mut namespaces: BTreeSet<String> =
+            standings.iter().filter(placeholders).map(|s| s.namespace.clone()).collect();
+        namespaces.retain(|namespace| hands.cluster.stopped(namespace).is_none());
         if !namespaces.is_empty() {
-            match keeper.nudge(now, &namespaces, &|| hands.right.check()).await {
+            let fence = || namespaces.iter().try_for_each(|namespace| hands.may_write(namespace));
+            match keeper.nudge(now, &namespaces, &fence).await {
                 Ok(n) => *hands.nudges.lock().unwrap_or_else(PoisonError::into_inner) += n,
                 Err(error) => tracing::warn!(%error, "stuck pods cannot be looked for"),
             }
@@ -128,8 +142,10 @@ fn before(found: &[Ours]) -> Before {
 }
 
 /// Pools that are there and that nobody wants any more: everything of them goes.
-fn left_over(standings: &[Standing], found: Vec<Ours>) -> Vec<Standing> {
-    let known = |namespace: &str, pool: &str| standings.iter().any(|s| s.pool == pool && s.namespace == namespace);
+fn left_over(standings: &[Standing], unknown: &BTreeSet<String>, found: Vec<Ours>) -> Vec<Standing> {
+    let known = |namespace: &str, pool: &str| {
+        unknown.contains(pool) || standings.iter().any(|s| s.pool == pool && s.namespace == namespace)
+    };
     let gone: BTreeSet<(String, String)> =
         found.into_iter().map(|o| (o.namespace, o.pool)).filter(|(n, p)| !known(n, p)).collect();
     let gone = gone.into_iter().map(|(namespace, pool)| Standing {
@@ -148,13 +164,21 @@ mod tests {
     use super::*;
     use crate::actuate::pool::PoolLedger;
 
+    fn of(pool: &str, name: &str, slots: u32, emptied: Option<Time>) -> Ours {
+        let (reason, expires) = (PoolReason::Shortfall, Time::from_secs(0));
+        let ledger = PoolLedger { slots, reason, expires, digest: String::new(), emptied };
+        Ours { namespace: "forescale".into(), pool: pool.into(), name: name.into(), ledger }
+    }
+
+    #[test]
+    fn a_pool_that_nobody_wants_goes_and_one_that_is_not_known_yet_stays() {
+        let found = vec![of("gpu", "forescale-gpu-a1", 3, None), of("old", "forescale-old-b2", 2, None)];
+        let gone = left_over(&[], &BTreeSet::from(["gpu".to_owned()]), found);
+        assert_eq!(gone.iter().map(|s| s.pool.as_str()).collect::<Vec<_>>(), ["old"]);
+    }
+
     #[test]
     fn what_stands_is_counted_by_pool_and_placement() {
-        let of = |pool: &str, name: &str, slots, emptied| {
-            let (reason, expires) = (PoolReason::Shortfall, Time::from_secs(0));
-            let ledger = PoolLedger { slots, reason, expires, digest: String::new(), emptied };
-            Ours { namespace: "forescale".into(), pool: pool.into(), name: name.into(), ledger }
-        };
         let found = [
             of("web", "forescale-web-a1b2c3-zone-a", 3, None),
             of("web", "forescale-web-a1b2c3-zone-b-g1", 2, None),

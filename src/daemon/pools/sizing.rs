@@ -164,9 +164,17 @@ impl Pool {
         sets
     }
 
-    /// The slots of a queue, from what arrived in it and what is expected to, laid out over zones and gangs.
-    pub fn size_queue(&mut self, now: Time, name: &str, seen: &Seen, step: Step, around: &Around<'_>) -> Vec<SlotSet> {
-        let (Some(of), Some(shape)) = (&mut self.queued, &seen.shape) else { return Vec::new() };
+    /// The slots of a queue, from what arrived in it and what is expected to, laid out over zones and gangs. None: what its pods
+    /// look like is not known.
+    pub fn size_queue(
+        &mut self,
+        now: Time,
+        name: &str,
+        seen: &Seen,
+        step: Step,
+        around: &Around<'_>,
+    ) -> Option<Vec<SlotSet>> {
+        let (of, shape) = self.queued.as_mut().zip(seen.shape.as_ref())?;
         let (lead, size) = (self.task.lead, self.config.gang_size);
         let standing = std::mem::take(&mut self.before).values().sum();
         of.sizer.inherit(now, self.config.behind(standing));
@@ -190,7 +198,7 @@ impl Pool {
         self.state.hit_rate = sizing.hit_rate;
         self.state.scenarios = sizing.scenarios;
         self.state.shortfall = sizing.shortfall;
-        sets
+        Some(sets)
     }
 
     /// Slots are wanted, and for three lead times (two minutes at least) none has become ready.

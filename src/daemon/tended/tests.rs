@@ -1,0 +1,124 @@
+use super::*;
+use crate::actuate::{Call, DECISION_AGE_MAX, WriteError};
+use crate::plan::nodes::Placement;
+use crate::policy::{Workload, WorkloadKind, WorkloadView};
+
+const CONFIG: &str = r#"
+mode = "act"
+[sources.main]
+kind = "prometheus"
+url = "http://prometheus:9090/"
+"#;
+
+fn config() -> Config {
+    Config::assemble(Some(("forescale.toml", CONFIG)), [], &[]).unwrap()
+}
+
+fn at(minute: i64) -> Time {
+    Time::from_secs(60 * minute)
+}
+
+/// As it is seen at a minute: no autoscaler, `floor` of ours until `expires`.
+fn sight(minute: i64, replicas: Replicas, floor: Option<(Replicas, Time)>) -> Sight {
+    let workload = Workload { namespace: "shop".into(), name: "web".into(), kind: WorkloadKind::Deployment };
+    let annotations =
+        [("mode", "act"), ("load-query", "sum(rps)"), ("capacity-per-replica", "10"), ("max-replicas", "40")];
+    let annotations = annotations.map(|(k, v)| (format!("forescale.dev/{k}"), v.to_owned())).into();
+    let ledger = floor.map(|(floor, expires)| Ledger {
+        original: Some(2),
+        floor,
+        reason: crate::plan::Reason::Forecast,
+        expires,
+        reversals: Vec::new(),
+        yielded_until: None,
+    });
+    let target = TargetView { target: Target::Scale, floor: None, max_replicas: 40, replicas, ledger };
+    Sight {
+        view: WorkloadView { workload, annotations, containers: Vec::new(), replicas, autoscalers: Vec::new() },
+        uid: "1".into(),
+        placement: Placement::default(),
+        slot: Arc::default(),
+        observation: Observation {
+            at: at(minute),
+            replicas,
+            ready: replicas,
+            autoscaled: false,
+            floor: target.our_floor(),
+            rollout: false,
+            blocked: None,
+            stopped: false,
+            unhealthy: false,
+            room: None,
+        },
+        target: Ok(target),
+        stopped: None,
+    }
+}
+
+const ROOM: Room = Room { fall: 10, rise: 40 };
+
+/// Looked at, and learning.
+fn learning(sight: Sight, now: Time) -> Tended {
+    let mut tended = Tended::new(sight.clone());
+    assert!(tended.look(sight, &config(), now), "{:?}", tended.problems);
+    assert!(tended.lesson(now).is_some());
+    tended
+}
+
+#[test]
+fn a_decision_that_grew_too_old_is_made_again_at_once_and_no_other() {
+    let mut tended = learning(sight(0, 3, None), at(0));
+    let fenced = || Some(WriteError::Fenced("the decision is 30 s old".into()));
+    let mut wrote = |error, age| {
+        tended.begin_write();
+        assert!(!tended.may_write(), "one write at a time");
+        let again = tended.wrote_after(error, age);
+        (again, tended.may_write())
+    };
+    assert_eq!(wrote(fenced(), DECISION_AGE_MAX), (true, true));
+    assert_eq!(
+        wrote(fenced(), Duration::from_secs(3)),
+        (false, false),
+        "lease or switch: that would go round in circles"
+    );
+    let call = Call { verb: "patch", resource: "deployments".into(), object: "shop/web".into() };
+    assert_eq!(wrote(Some(WriteError::Forbidden { call }), DECISION_AGE_MAX), (false, false));
+}
+
+#[test]
+fn a_floor_is_renewed_while_its_workload_still_learns() {
+    let mut tended = learning(sight(0, 12, Some((12, at(15)))), at(0));
+    assert_eq!(tended.tick(at(5), ROOM), None, "there is time");
+    let tick = tended.tick(at(11), ROOM).unwrap();
+    let plan = tended.decision.clone().unwrap().plan;
+    assert_eq!((plan.replicas, plan.reason), (12, crate::plan::Reason::HoldStale), "what stands is held");
+    let actions = tended.actions(at(11)).unwrap();
+    assert_eq!(actions.outcome, Outcome::Kept);
+    let [Write::Ledger { ledger } | Write::Floor { ledger, .. }] = actions.writes.as_slice() else {
+        panic!("{:?}", actions.writes)
+    };
+    assert_eq!((ledger.floor, ledger.original, ledger.expires), (12, Some(2), at(26)));
+    assert!(tended.tick(at(12), ROOM).is_some(), "and from then on every minute");
+    // a replay begins with nothing learned as well
+    let mut replay = crate::tick::Replay::default();
+    replay.line(&tended.policy_record().unwrap().to_line()).unwrap();
+    replay.line(&tick.to_line()).unwrap();
+    assert_eq!(replay.same, 1);
+    let mut foreign = learning(sight(0, 12, None), at(0));
+    assert_eq!(foreign.tick(at(60), ROOM), None, "nothing of ours stands");
+}
+
+#[test]
+fn a_clock_set_back_puts_off_neither_learning_nor_samples() {
+    let mut tended = learning(sight(100, 3, None), at(100));
+    tended.postpone(at(100));
+    tended.set_back(at(40), Step::MINUTE);
+    assert!(tended.lesson(at(40)).is_some(), "it was to wait for minute 100");
+    tended.learning = Learning::Done;
+    tended.feeds = vec![Feed::new(at(43), SourceState::Fresh)];
+    tended.set_back(at(40), Step::MINUTE);
+    assert!(tended.lesson(at(40)).is_none(), "a correction");
+    tended.feeds = vec![Feed::new(at(101), SourceState::Fresh)];
+    tended.set_back(at(40), Step::MINUTE);
+    assert!(tended.lesson(at(40)).is_some());
+}
