@@ -50,7 +50,7 @@ pub enum Target {
         /// Its name.
         name: String,
     },
-    /// No autoscaler: the scale subresource of the workload is the whole decision.
+    /// No autoscaler: `spec.replicas` of the workload is the whole decision.
     Scale,
 }
 
@@ -73,14 +73,15 @@ pub struct TargetView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "write", rename_all = "kebab-case")]
 pub enum Write {
-    /// Set the autoscaler's floor field and the ledger, in one patch.
+    /// Set the field that we hold and the ledger, in one patch: the autoscaler's floor, or the replicas where there is no
+    /// autoscaler. In two writes, whatever came between them would look like a third party's doing.
     Floor {
         /// The floor.
         replicas: Replicas,
         /// The ledger that goes with it.
         ledger: Ledger,
     },
-    /// Set the ledger alone: renewed, or a third party's change noted.
+    /// Set the ledger alone: a third party's change noted.
     Ledger {
         /// The ledger.
         ledger: Ledger,
@@ -90,7 +91,7 @@ pub enum Write {
         /// The user's value.
         original: Option<Replicas>,
     },
-    /// Set `spec.replicas` through the scale subresource. For [`Target::Scale`] the ledger lives on the workload.
+    /// Raise `spec.replicas` of an autoscaled workload through the scale subresource, at once.
     Scale {
         /// Replicas.
         replicas: Replicas,
@@ -212,18 +213,13 @@ fn scale_only(now: Time, plan: &Plan, view: &TargetView, mut ledger: Ledger) -> 
         std::cmp::Ordering::Equal => Outcome::Kept,
     };
     let renew = view.ledger.is_some() && ledger.expires < now + RENEW_BEFORE;
-    let mut writes = Vec::new();
-    if outcome != Outcome::Kept || renew {
-        ledger.floor = wanted;
-        ledger.reason = plan.reason;
-        ledger.expires = plan.valid_until;
-        // the ledger first: whoever dies in between has at least remembered the user's value
-        writes.push(Write::Ledger { ledger });
+    if outcome == Outcome::Kept && !renew {
+        return Actions { writes: Vec::new(), outcome };
     }
-    if outcome != Outcome::Kept {
-        writes.push(Write::Scale { replicas: wanted });
-    }
-    Actions { writes, outcome }
+    ledger.floor = wanted;
+    ledger.reason = plan.reason;
+    ledger.expires = plan.valid_until;
+    Actions { writes: vec![Write::Floor { replicas: wanted, ledger }], outcome }
 }
 
 /// What puts everything back: opt-out, `release`, or a ledger whose time is over. Empty where nothing is ours.

@@ -101,7 +101,7 @@ fn without_an_autoscaler_the_plan_is_the_decision_but_zero_stays_zero() {
     let a = actions(NOW, &plan(8), &scale(10, None));
     assert_eq!(a.outcome, Outcome::Lowered);
     let taken = ledger(Some(10), 8);
-    assert_eq!(a.writes, [Write::Ledger { ledger: taken.clone() }, Write::Scale { replicas: 8 }]);
+    assert_eq!(a.writes, [Write::Floor { replicas: 8, ledger: taken.clone() }]);
     assert_eq!(actions(NOW, &plan(8), &scale(0, None)).writes, []);
     assert_eq!(actions(NOW, &plan(8), &scale(8, Some(taken))).writes, []);
     assert_eq!(actions(NOW, &plan(10), &scale(10, None)).writes, [], "nothing to do is nothing to remember");

@@ -69,9 +69,14 @@ impl Api {
         self.0.lock().unwrap().turns.push(Turn { method, path: path.into(), code, body });
     }
 
+    /// Every request so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.0.lock().unwrap().asked.clone()
+    }
+
     /// Every write so far.
     pub fn writes(&self) -> Vec<Asked> {
-        self.0.lock().unwrap().asked.iter().filter(|a| a.method != "GET").cloned().collect()
+        self.asked().into_iter().filter(|a| a.method != "GET").collect()
     }
 }
 
