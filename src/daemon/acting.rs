@@ -67,9 +67,7 @@ impl Actor {
             let Ok(_slot) = actor.slots.acquire().await else { return };
             let fence = || {
                 actor.right.check()?;
-                if let Some(stop) = actor.cluster.stopped(&site.workload.namespace) {
-                    return Err(format!("stopped by {stop}"));
-                }
+                actor.cluster.may_write(&site.workload.namespace)?;
                 warrant(decided.ago(), edition.0, edition.1.load(Ordering::SeqCst))
             };
             let decide = |view: &crate::actuate::TargetView| match &intent {

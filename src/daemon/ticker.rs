@@ -356,7 +356,8 @@ impl Ticker {
             let Some((target, plan)) = tended.target().zip(tended.decision.as_ref().map(|d| d.plan.clone())) else {
                 continue;
             };
-            if !writes || !tended.may_write() || self.releasing.contains(workload) {
+            let known = self.cluster.may_write(&workload.namespace).is_ok();
+            if !writes || !known || !tended.may_write() || self.releasing.contains(workload) {
                 continue;
             }
             let site = Site { workload: workload.clone(), target: target.target, max_replicas: target.max_replicas };

@@ -50,7 +50,7 @@ pub fn watch(client: &Client, cluster: &Arc<Cluster>, clock: &Arc<dyn Clock>) ->
                 Ok(hpa) => views::autoscaler(hpa),
                 Err(error) => {
                     let place = format!("HorizontalPodAutoscaler {}/{}", key.0, key.1);
-                    Err(Problem::new(place, hpa_resource().api_version, error.to_string()))
+                    Err(views::Unread::of(Problem::new(place, hpa_resource().api_version, error.to_string())))
                 }
             });
             c.keep_autoscaler(Watched::Autoscalers, key, sight);
