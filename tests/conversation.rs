@@ -5,6 +5,8 @@
 
 #[path = "conversation/api.rs"]
 mod api;
+#[path = "conversation/sweeper.rs"]
+mod sweeper;
 
 use api::Api;
 use forescale::actuate::{
