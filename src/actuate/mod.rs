@@ -237,9 +237,10 @@ pub fn release(view: &TargetView) -> Vec<Write> {
     }
 }
 
-/// True when the ledger's time is over and the user's own values hold again.
-pub fn expired(now: Time, view: &TargetView) -> bool {
-    view.ledger.as_ref().is_some_and(|l| l.expires <= now)
+/// The same, where it is for nothing but the floor's time being over: a floor that has been renewed meanwhile stays.
+pub fn release_expired(now: Time, view: &TargetView) -> Vec<Write> {
+    let expired = view.ledger.as_ref().is_some_and(|l| l.expires <= now);
+    if expired { release(view) } else { Vec::new() }
 }
 
 impl TargetView {

@@ -92,6 +92,14 @@ fn release_puts_back_what_is_ours_and_leaves_what_is_not() {
     assert_eq!(release(&view(Some(5), 8, None)), []);
 }
 
+#[test]
+fn what_was_renewed_meanwhile_is_not_released_for_being_over() {
+    let stands = view(Some(8), 8, Some(ledger(Some(2), 8)));
+    assert_eq!(release_expired(NOW + Duration::from_secs(899), &stands), []);
+    assert_eq!(release_expired(NOW + Duration::from_secs(900), &stands), [Write::Restore { original: Some(2) }]);
+    assert_eq!(release_expired(NOW, &view(Some(8), 8, None)), []);
+}
+
 fn scale(replicas: Replicas, ledger: Option<Ledger>) -> TargetView {
     TargetView { target: Target::Scale, floor: None, max_replicas: 20, replicas, ledger }
 }

@@ -209,6 +209,7 @@ impl Told {
                 let why = match acted.intent {
                     Intent::Plan(_) => "no floor above yours is needed",
                     Intent::Release => "released",
+                    Intent::Expire => "its time was over",
                 };
                 events.say(&about, Kind::FloorLowered, format!("your floor of {own} is back: {why}"), now);
             }

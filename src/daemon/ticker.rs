@@ -387,7 +387,7 @@ impl Ticker {
             }
         }
         let Some((tended, told)) = self.tended.get_mut(&workload) else {
-            if let (Ok(carried), Intent::Release) = (&acted.result, &acted.intent) {
+            if let (Ok(carried), Intent::Release | Intent::Expire) = (&acted.result, &acted.intent) {
                 // opted out while no copy ran: its uid is not known
                 let unknown = || Regarding { subject: Subject::Workload(workload.clone()), uid: String::new() };
                 let about = self.leaving.remove(&workload).unwrap_or_else(unknown);
