@@ -121,14 +121,16 @@ pub enum Outcome {
     Released,
     /// A third party changed the value: it stands, and is remembered.
     Yielded,
-    /// A third party put the value back three times in ten minutes: we stopped.
+    /// A third party put the value back three times within an hour: we stopped.
     Contested,
 }
 
 /// What KEDA takes where a ScaledObject says no `maxReplicaCount`.
 pub const KEDA_MAX_REPLICAS: Replicas = 100;
-/// Third-party reversals within this time are counted.
-pub const CONTEST_WINDOW: Duration = Duration::from_secs(600);
+/// Third-party reversals within this time are counted: GitOps controllers look every few minutes.
+pub const CONTEST_WINDOW: Duration = Duration::from_secs(3600);
+/// A third party's value stands for so long.
+pub const YIELD: Duration = Duration::from_secs(600);
 /// So many reversals stop us.
 pub const CONTEST_LIMIT: usize = 3;
 /// A floor is renewed when less than this is left of it.
@@ -137,8 +139,8 @@ const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
 /// Decides the writes for a plan. `plan.replicas` is already within the user's bounds and limited in rate.
 ///
 /// A floor at or below the user's own value is a release. A foreign value that differs from the user's remembered
-/// one is the user's new one and stands for [`CONTEST_WINDOW`]; the remembered one coming back is a reversal, written
-/// again until it has happened [`CONTEST_LIMIT`] times within the window.
+/// one is the user's new one and stands for [`YIELD`]; the remembered one coming back is a reversal, written again until
+/// it has happened [`CONTEST_LIMIT`] times within [`CONTEST_WINDOW`]. Then it stands as long, and each further one too.
 ///
 /// Without an autoscaler ([`Target::Scale`]) the plan is the whole decision, up and down, and the replica count takes
 /// the floor's place in these rules. Zero replicas is the user's way to switch off: it stays.
@@ -155,18 +157,21 @@ pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
     if let Some(floor) = ours
         && standing != Some(floor)
     {
-        if standing == ledger.original {
+        let outcome = if standing == ledger.original {
             ledger.note_reversal(now);
+            (ledger.reversals.len() >= CONTEST_LIMIT).then_some(Outcome::Contested)
         } else {
             ledger.original = standing;
+            // they were of another value
+            ledger.reversals.clear();
+            Some(Outcome::Yielded)
+        };
+        if let Some(outcome) = outcome {
             ledger.floor = standing.unwrap_or(0);
-            ledger.yielded_until = Some(now + CONTEST_WINDOW);
-            return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Yielded };
-        }
-        if ledger.reversals.len() >= CONTEST_LIMIT {
-            ledger.floor = standing.unwrap_or(0);
-            ledger.yielded_until = Some(now + CONTEST_WINDOW);
-            return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Contested };
+            ledger.yielded_until = Some(now + YIELD);
+            // reversals are remembered as long as we yield: nobody may sweep them away
+            ledger.expires = plan.valid_until;
+            return Actions { writes: vec![Write::Ledger { ledger }], outcome };
         }
     }
     if ledger.yielded_until.is_some_and(|until| now < until) {

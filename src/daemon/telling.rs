@@ -219,7 +219,7 @@ impl Told {
                 events.say(&about, Kind::Contested, note, now);
             }
             (Outcome::Contested, _) => {
-                let note = "somebody else put the value back three times in 10 minutes: we stop for 10 minutes";
+                let note = "somebody else put the value back three times within an hour: we stop for 10 minutes";
                 events.say(&about, Kind::Contested, note, now);
             }
             _ => {}
