@@ -5,6 +5,8 @@
 
 #[path = "conversation/api.rs"]
 mod api;
+#[path = "conversation/sweeper.rs"]
+mod sweeper;
 
 use api::Api;
 use forescale::actuate::{
@@ -273,10 +275,57 @@ async fn without_an_autoscaler_the_ledger_is_on_the_workload() {
 }
 
 #[tokio::test]
+async fn without_an_autoscaler_nothing_comes_between_replicas_and_ledger() {
+    let (api, executor) = shop().await;
+    let stood = Ledger {
+        original: Some(5),
+        floor: 6,
+        reason: Reason::Forecast,
+        expires: NOW,
+        reversals: Vec::new(),
+        yielded_until: None,
+    };
+    let mut web = api.object(WEB);
+    web["spec"]["replicas"] = json!(6);
+    web["metadata"]["annotations"] = json!({ LEDGER: stood.to_text() });
+    api.put(WEB, web);
+    let version = api.object(WEB)["metadata"]["resourceVersion"].clone();
+    // the first write meets a pod that has become Ready, and the right to write ends after the second
+    api.next("PATCH", WEB, 409, "Conflict", "the object has been modified", json!({}));
+    let asked = AtomicUsize::new(0);
+    let fence = || match asked.fetch_add(1, Ordering::SeqCst) {
+        0..=3 => Ok(()),
+        _ => Err("the lease was not renewed in time".to_string()),
+    };
+    let carried = executor.carry_out(&site(Target::Scale), &fence, &wants(10)).await.unwrap();
+    assert_eq!(carried.outcome, Outcome::Raised);
+    let paths: Vec<String> = api.asked().into_iter().map(|a| format!("{} {}", a.method, a.path)).collect();
+    let (get, patch) = (format!("GET {WEB}"), format!("PATCH {WEB}"));
+    assert_eq!(paths, [get.clone(), patch.clone(), get, patch], "replicas and version are of one answer");
+    let [_, write] = &api.writes()[..] else { panic!("{:?}", api.writes()) };
+    assert_eq!(write.body["metadata"]["resourceVersion"], version);
+    assert_eq!(write.body["spec"], json!({ "replicas": 10 }));
+    let ledger = Ledger::parse(write.body["metadata"]["annotations"][LEDGER].as_str().unwrap()).unwrap();
+    assert_eq!((ledger.original, ledger.floor), (Some(5), 10), "the user's value is still known");
+    // a release that finds fewer replicas than the user had: the value and the ledger go together too
+    let mut web = api.object(WEB);
+    web["metadata"]["annotations"] = json!({ LEDGER: Ledger { original: Some(12), ..ledger }.to_text() });
+    web["metadata"]["managedFields"] = managed(&[("forescale", None), ("gitops", None)]);
+    api.put(WEB, web);
+    let before = api.writes().len();
+    executor.carry_out(&site(Target::Scale), &open, &gives_back).await.unwrap();
+    let [value, owner] = &api.writes()[before..] else { panic!("{:?}", api.writes()) };
+    assert_eq!((&value.body["spec"], &value.path), (&json!({ "replicas": 12 }), &owner.path));
+    let web = api.object(WEB);
+    assert_eq!(web["metadata"]["annotations"].get(LEDGER), None);
+    assert_eq!(web["metadata"]["managedFields"], managed(&[("gitops", None)]));
+}
+
+#[tokio::test]
 async fn replicas_that_admission_refuses_leave_no_wrong_ledger() {
     let (api, executor) = shop().await;
     let message = r#"deployments.apps "web" is forbidden: ValidatingAdmissionPolicy 'max-five' with binding 'max-five' denied request: at most 5 replicas here"#;
-    api.next("PATCH", SCALE, 403, "Forbidden", message, json!({}));
+    api.next("PATCH", WEB, 403, "Forbidden", message, json!({}));
     let error = executor.carry_out(&site(Target::Scale), &open, &wants(8)).await.unwrap_err();
     assert!(matches!(&error, WriteError::Refused { code: 403, .. }), "{error}");
     assert!(error.to_string().contains("at most 5 replicas here"), "{error}");

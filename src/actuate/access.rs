@@ -22,10 +22,15 @@ pub const CLUSTER_ACCESS: &[Access] = &[
         group: "apps",
         resource: "deployments",
         verbs: WATCHED,
-        why: "annotations are read; patch keeps the ledger where no autoscaler stands, and gives field ownership back",
+        why: "annotations are read; patch sets replicas and ledger where no autoscaler stands, and gives field ownership back",
     },
     Access { group: "apps", resource: "statefulsets", verbs: WATCHED, why: "the same" },
-    Access { group: "apps", resource: "deployments/scale", verbs: &["get", "patch"], why: "replicas up to the floor" },
+    Access {
+        group: "apps",
+        resource: "deployments/scale",
+        verbs: &["get", "patch"],
+        why: "replicas of an autoscaled workload up to its floor",
+    },
     Access { group: "apps", resource: "statefulsets/scale", verbs: &["get", "patch"], why: "the same" },
     Access {
         group: "autoscaling",

@@ -54,6 +54,7 @@ pub struct Executor {
 struct Look {
     view: TargetView,
     version: String,
+    /// Of the workload, where it is another object than the target.
     scale_version: String,
 }
 
@@ -89,14 +90,10 @@ impl Executor {
     }
 
     async fn look(&self, site: &Site) -> Result<Look, WriteError> {
-        let scale_call = site.call("get", Part::Scale);
-        let scale = match self.ask(&scale_call, self.workloads(site).get_scale(&site.workload.name)).await {
-            // the autoscaler of a workload that is gone still has to be given back
-            Err(WriteError::Gone(_)) if site.target != Target::Scale => Default::default(),
-            other => other?,
+        let (scaled, scale_version) = match site.target {
+            Target::Scale => Default::default(),
+            Target::Hpa { .. } | Target::ScaledObject { .. } => self.look_at_scale(site).await?,
         };
-        let replicas = scale.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0).try_into().unwrap_or(0);
-        let scale_version = scale.metadata.resource_version.unwrap_or_default();
         let call = site.call("get", Part::Target);
         let object = self.ask(&call, self.targets(site).get(site.target_name())).await?;
         let ledger = object.annotations().get(LEDGER).map(|text| Ledger::parse(text)).transpose()?;
@@ -104,22 +101,32 @@ impl Executor {
             let value = object.data.pointer(&format!("/spec/{field}")).and_then(Value::as_u64);
             value.and_then(|n| Replicas::try_from(n).ok())
         };
-        let (floor, max_replicas) = match &site.target {
+        let none = |expected| WriteError::Unexpected { call: call.clone(), expected, found: "none".into() };
+        let (floor, max_replicas, replicas) = match &site.target {
             Target::Hpa { .. } => {
-                let max = number("maxReplicas").ok_or_else(|| WriteError::Unexpected {
-                    call,
-                    expected: "spec.maxReplicas",
-                    found: "none".into(),
-                })?;
-                (number("minReplicas"), max)
+                let max = number("maxReplicas").ok_or_else(|| none("spec.maxReplicas"))?;
+                (number("minReplicas"), max, scaled)
             }
             Target::ScaledObject { .. } => {
-                (number("minReplicaCount"), number("maxReplicaCount").unwrap_or(super::KEDA_MAX_REPLICAS))
+                (number("minReplicaCount"), number("maxReplicaCount").unwrap_or(super::KEDA_MAX_REPLICAS), scaled)
             }
-            Target::Scale => (None, site.max_replicas),
+            // replicas and version of one answer: what is changed between two would be overwritten unseen
+            Target::Scale => (None, site.max_replicas, number("replicas").ok_or_else(|| none("spec.replicas"))?),
         };
         let view = TargetView { target: site.target.clone(), floor, max_replicas, replicas, ledger };
         Ok(Look { view, version: object.resource_version().unwrap_or_default(), scale_version })
+    }
+
+    /// Replicas and version of an autoscaled workload.
+    async fn look_at_scale(&self, site: &Site) -> Result<(Replicas, String), WriteError> {
+        let call = site.call("get", Part::Scale);
+        let scale = match self.ask(&call, self.workloads(site).get_scale(&site.workload.name)).await {
+            // the autoscaler of a workload that is gone still has to be given back
+            Err(WriteError::Gone(_)) => return Ok(Default::default()),
+            other => other?,
+        };
+        let replicas = scale.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0).try_into().unwrap_or(0);
+        Ok((replicas, scale.metadata.resource_version.unwrap_or_default()))
     }
 
     async fn apply(
@@ -146,12 +153,7 @@ impl Executor {
                     let patch = ledger_patch(&look.version, Some(ledger));
                     self.patch_target(site, &mut look, &patch).await?;
                 }
-                Write::Scale { replicas } => {
-                    if let Err(error) = self.scale(site, &look.scale_version, *replicas).await {
-                        self.unsay(site, &mut look, &error).await;
-                        return Err(error);
-                    }
-                }
+                Write::Scale { replicas } => self.scale(site, &look.scale_version, *replicas).await?,
                 Write::Restore { original } => self.restore(site, &mut look, *original).await?,
             }
             done.push(write);
@@ -159,15 +161,12 @@ impl Executor {
         Ok(())
     }
 
-    async fn patch_target(&self, site: &Site, look: &mut Look, patch: &Value) -> Result<DynamicObject, WriteError> {
+    async fn patch_target(&self, site: &Site, look: &mut Look, patch: &Value) -> Result<(), WriteError> {
         let call = site.call("patch", Part::Target);
         let targets = self.targets(site);
         let object = self.ask(&call, targets.patch(site.target_name(), &params(), &Patch::Merge(patch))).await?;
         look.version = object.resource_version().unwrap_or_default();
-        if site.target == Target::Scale {
-            look.scale_version = look.version.clone();
-        }
-        Ok(object)
+        Ok(())
     }
 
     async fn scale(&self, site: &Site, version: &str, replicas: Replicas) -> Result<(), WriteError> {
@@ -177,32 +176,17 @@ impl Executor {
         self.ask(&call, workloads.patch_scale(&site.workload.name, &params(), &Patch::Merge(&patch))).await.map(drop)
     }
 
-    /// Without an autoscaler the ledger is written before the replicas. If these are then refused, the ledger must
-    /// not say that they stand, or the old count would look like a third party's doing. As well as can be.
-    async fn unsay(&self, site: &Site, look: &mut Look, error: &WriteError) {
-        if site.target != Target::Scale || matches!(error, WriteError::Unreachable { .. }) {
-            return;
-        }
-        let stands = look.view.ledger.clone().map(|l| Ledger { floor: look.view.replicas, ..l });
-        let patch = ledger_patch(&look.version, stands.as_ref());
-        if let Err(error) = self.patch_target(site, look, &patch).await {
-            tracing::warn!(workload = %site.workload, %error, "the ledger could not be put right");
-        }
-    }
-
     /// Puts the user's value back and removes the ledger, then, in further patches, our entries in `managedFields`:
     /// in the same patch the write would add the entry again.
     async fn restore(&self, site: &Site, look: &mut Look, original: Option<Replicas>) -> Result<(), WriteError> {
-        if site.target == Target::Scale {
-            if let Some(replicas) = original.filter(|n| *n > look.view.replicas) {
-                self.scale(site, &look.scale_version, replicas).await?;
-                // the workload has a new version now
-                *look = self.look(site).await?;
-            }
-            self.patch_target(site, look, &ledger_patch(&look.version.clone(), None)).await?;
-        } else {
-            let patch = floor_patch(site, &look.version, original, None);
-            self.patch_target(site, look, &patch).await?;
+        // without an autoscaler replicas that run are not taken away, and there is always a count
+        let stays = site.target == Target::Scale && original <= Some(look.view.replicas);
+        let patch = match stays {
+            true => ledger_patch(&look.version, None),
+            false => floor_patch(site, &look.version, original, None),
+        };
+        self.patch_target(site, look, &patch).await?;
+        if site.target != Target::Scale {
             self.disown(&self.targets(site), site.target_name(), site.call("patch", Part::Target)).await?;
         }
         self.disown(&self.workloads(site), &site.workload.name, site.call("patch", Part::Workload)).await
@@ -324,9 +308,13 @@ fn ledger_metadata(version: &str, ledger: Option<&Ledger>) -> Value {
     json!({ "resourceVersion": version, "annotations": { LEDGER: text } })
 }
 
-/// Floor field and ledger in one patch; null removes either.
+/// The field that we hold and the ledger in one patch; null removes either.
 fn floor_patch(site: &Site, version: &str, floor: Option<Replicas>, ledger: Option<&Ledger>) -> Value {
-    let field = if matches!(site.target, Target::Hpa { .. }) { "minReplicas" } else { "minReplicaCount" };
+    let field = match site.target {
+        Target::Hpa { .. } => "minReplicas",
+        Target::ScaledObject { .. } => "minReplicaCount",
+        Target::Scale => "replicas",
+    };
     json!({ "metadata": ledger_metadata(version, ledger), "spec": { field: floor } })
 }
 

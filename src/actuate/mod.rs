@@ -50,7 +50,7 @@ pub enum Target {
         /// Its name.
         name: String,
     },
-    /// No autoscaler: the scale subresource of the workload is the whole decision.
+    /// No autoscaler: `spec.replicas` of the workload is the whole decision.
     Scale,
 }
 
@@ -73,14 +73,15 @@ pub struct TargetView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "write", rename_all = "kebab-case")]
 pub enum Write {
-    /// Set the autoscaler's floor field and the ledger, in one patch.
+    /// Set the field that we hold and the ledger, in one patch: the autoscaler's floor, or the replicas where there is no
+    /// autoscaler. In two writes, whatever came between them would look like a third party's doing.
     Floor {
         /// The floor.
         replicas: Replicas,
         /// The ledger that goes with it.
         ledger: Ledger,
     },
-    /// Set the ledger alone: renewed, or a third party's change noted.
+    /// Set the ledger alone: a third party's change noted.
     Ledger {
         /// The ledger.
         ledger: Ledger,
@@ -90,7 +91,7 @@ pub enum Write {
         /// The user's value.
         original: Option<Replicas>,
     },
-    /// Set `spec.replicas` through the scale subresource. For [`Target::Scale`] the ledger lives on the workload.
+    /// Raise `spec.replicas` of an autoscaled workload through the scale subresource, at once.
     Scale {
         /// Replicas.
         replicas: Replicas,
@@ -120,14 +121,16 @@ pub enum Outcome {
     Released,
     /// A third party changed the value: it stands, and is remembered.
     Yielded,
-    /// A third party put the value back three times in ten minutes: we stopped.
+    /// A third party put the value back three times within an hour: we stopped.
     Contested,
 }
 
 /// What KEDA takes where a ScaledObject says no `maxReplicaCount`.
 pub const KEDA_MAX_REPLICAS: Replicas = 100;
-/// Third-party reversals within this time are counted.
-pub const CONTEST_WINDOW: Duration = Duration::from_secs(600);
+/// Third-party reversals within this time are counted: GitOps controllers look every few minutes.
+pub const CONTEST_WINDOW: Duration = Duration::from_secs(3600);
+/// A third party's value stands for so long.
+pub const YIELD: Duration = Duration::from_secs(600);
 /// So many reversals stop us.
 pub const CONTEST_LIMIT: usize = 3;
 /// A floor is renewed when less than this is left of it.
@@ -136,8 +139,8 @@ const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
 /// Decides the writes for a plan. `plan.replicas` is already within the user's bounds and limited in rate.
 ///
 /// A floor at or below the user's own value is a release. A foreign value that differs from the user's remembered
-/// one is the user's new one and stands for [`CONTEST_WINDOW`]; the remembered one coming back is a reversal, written
-/// again until it has happened [`CONTEST_LIMIT`] times within the window.
+/// one is the user's new one and stands for [`YIELD`]; the remembered one coming back is a reversal, written again until
+/// it has happened [`CONTEST_LIMIT`] times within [`CONTEST_WINDOW`]. Then it stands as long, and each further one too.
 ///
 /// Without an autoscaler ([`Target::Scale`]) the plan is the whole decision, up and down, and the replica count takes
 /// the floor's place in these rules. Zero replicas is the user's way to switch off: it stays.
@@ -154,18 +157,21 @@ pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
     if let Some(floor) = ours
         && standing != Some(floor)
     {
-        if standing == ledger.original {
+        let outcome = if standing == ledger.original {
             ledger.note_reversal(now);
+            (ledger.reversals.len() >= CONTEST_LIMIT).then_some(Outcome::Contested)
         } else {
             ledger.original = standing;
+            // they were of another value
+            ledger.reversals.clear();
+            Some(Outcome::Yielded)
+        };
+        if let Some(outcome) = outcome {
             ledger.floor = standing.unwrap_or(0);
-            ledger.yielded_until = Some(now + CONTEST_WINDOW);
-            return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Yielded };
-        }
-        if ledger.reversals.len() >= CONTEST_LIMIT {
-            ledger.floor = standing.unwrap_or(0);
-            ledger.yielded_until = Some(now + CONTEST_WINDOW);
-            return Actions { writes: vec![Write::Ledger { ledger }], outcome: Outcome::Contested };
+            ledger.yielded_until = Some(now + YIELD);
+            // reversals are remembered as long as we yield: nobody may sweep them away
+            ledger.expires = plan.valid_until;
+            return Actions { writes: vec![Write::Ledger { ledger }], outcome };
         }
     }
     if ledger.yielded_until.is_some_and(|until| now < until) {
@@ -212,18 +218,13 @@ fn scale_only(now: Time, plan: &Plan, view: &TargetView, mut ledger: Ledger) -> 
         std::cmp::Ordering::Equal => Outcome::Kept,
     };
     let renew = view.ledger.is_some() && ledger.expires < now + RENEW_BEFORE;
-    let mut writes = Vec::new();
-    if outcome != Outcome::Kept || renew {
-        ledger.floor = wanted;
-        ledger.reason = plan.reason;
-        ledger.expires = plan.valid_until;
-        // the ledger first: whoever dies in between has at least remembered the user's value
-        writes.push(Write::Ledger { ledger });
+    if outcome == Outcome::Kept && !renew {
+        return Actions { writes: Vec::new(), outcome };
     }
-    if outcome != Outcome::Kept {
-        writes.push(Write::Scale { replicas: wanted });
-    }
-    Actions { writes, outcome }
+    ledger.floor = wanted;
+    ledger.reason = plan.reason;
+    ledger.expires = plan.valid_until;
+    Actions { writes: vec![Write::Floor { replicas: wanted, ledger }], outcome }
 }
 
 /// What puts everything back: opt-out, `release`, or a ledger whose time is over. Empty where nothing is ours.
@@ -241,9 +242,10 @@ pub fn release(view: &TargetView) -> Vec<Write> {
     }
 }
 
-/// True when the ledger's time is over and the user's own values hold again.
-pub fn expired(now: Time, view: &TargetView) -> bool {
-    view.ledger.as_ref().is_some_and(|l| l.expires <= now)
+/// The same, where it is for nothing but the floor's time being over: a floor that has been renewed meanwhile stays.
+pub fn release_expired(now: Time, view: &TargetView) -> Vec<Write> {
+    let expired = view.ledger.as_ref().is_some_and(|l| l.expires <= now);
+    if expired { release(view) } else { Vec::new() }
 }
 
 impl TargetView {

@@ -65,12 +65,12 @@ fn an_edit_by_hand_wins_and_is_remembered() {
     assert_eq!((noted.original, noted.floor), (Some(5), 5));
     let yielded = view(Some(5), 8, Some(noted.clone()));
     assert_eq!(actions(NOW, &plan(8), &yielded).writes, []);
-    let later = NOW + CONTEST_WINDOW;
+    let later = NOW + YIELD;
     assert_eq!(actions(later, &plan(8), &yielded).outcome, Outcome::Raised, "after the window the floor is ours again");
 }
 
 #[test]
-fn three_reversals_in_ten_minutes_stop_us() {
+fn three_reversals_within_an_hour_stop_us() {
     let mut current = ledger(Some(2), 8);
     for (minute, expected) in [(0, Outcome::Raised), (1, Outcome::Raised), (2, Outcome::Contested)] {
         let now = NOW + Duration::from_secs(60 * minute);
@@ -86,10 +86,53 @@ fn three_reversals_in_ten_minutes_stop_us() {
 }
 
 #[test]
+fn gitops_that_looks_every_ten_minutes_is_not_fought() {
+    let at = |minute: u64| NOW + Duration::from_secs(60 * minute);
+    let renewed = |minute| Plan { valid_until: at(minute + 15), ..plan(8) };
+    let mut seen = view(Some(8), 8, Some(ledger(Some(2), 8)));
+    let mut contested = Vec::new();
+    for minute in 1..=90 {
+        if minute % 10 == 0 {
+            seen.floor = Some(2);
+        }
+        let a = actions(at(minute), &renewed(minute), &seen);
+        match &a.writes[..] {
+            [Write::Floor { replicas, ledger }, ..] => {
+                (seen.floor, seen.ledger) = (Some(*replicas), Some(ledger.clone()))
+            }
+            [Write::Ledger { ledger }] => seen.ledger = Some(ledger.clone()),
+            [] => {}
+            other => panic!("{other:?}"),
+        }
+        contested.extend((a.outcome == Outcome::Contested && !a.writes.is_empty()).then_some(minute));
+        assert!(seen.ledger.as_ref().unwrap().expires > at(minute + 1), "minute {minute}: nobody may sweep it away");
+    }
+    // between two of them the floor is tried once more
+    assert_eq!(contested, [30, 50, 70, 90]);
+}
+
+#[test]
+fn a_new_value_of_the_user_ends_the_count_of_reversals_of_the_old_one() {
+    let mut fought = ledger(Some(2), 8);
+    fought.reversals = vec![NOW, NOW];
+    let a = actions(NOW, &plan(8), &view(Some(4), 8, Some(fought)));
+    let [Write::Ledger { ledger: noted }] = &a.writes[..] else { panic!("{a:?}") };
+    assert_eq!((a.outcome, &noted.reversals[..]), (Outcome::Yielded, &[][..]));
+}
+
+#[test]
 fn release_puts_back_what_is_ours_and_leaves_what_is_not() {
     assert_eq!(release(&view(Some(8), 8, Some(ledger(Some(2), 8)))), [Write::Restore { original: Some(2) }]);
     assert_eq!(release(&view(Some(5), 8, Some(ledger(Some(2), 8)))), [Write::Restore { original: Some(5) }]);
     assert_eq!(release(&view(Some(5), 8, None)), []);
+}
+
+#[test]
+fn what_was_renewed_meanwhile_is_not_released_for_being_over() {
+    let stands = view(Some(8), 8, Some(ledger(Some(2), 8)));
+    assert_eq!(release_expired(NOW + Duration::from_secs(899), &stands), []);
+    assert_eq!(release_expired(NOW + Duration::from_secs(900), &stands), [Write::Restore { original: Some(2) }]);
+    assert_eq!(release_expired(NOW, &view(Some(8), 8, None)), []);
 }
 
 fn scale(replicas: Replicas, ledger: Option<Ledger>) -> TargetView {
@@ -101,7 +144,7 @@ fn without_an_autoscaler_the_plan_is_the_decision_but_zero_stays_zero() {
     let a = actions(NOW, &plan(8), &scale(10, None));
     assert_eq!(a.outcome, Outcome::Lowered);
     let taken = ledger(Some(10), 8);
-    assert_eq!(a.writes, [Write::Ledger { ledger: taken.clone() }, Write::Scale { replicas: 8 }]);
+    assert_eq!(a.writes, [Write::Floor { replicas: 8, ledger: taken.clone() }]);
     assert_eq!(actions(NOW, &plan(8), &scale(0, None)).writes, []);
     assert_eq!(actions(NOW, &plan(8), &scale(8, Some(taken))).writes, []);
     assert_eq!(actions(NOW, &plan(10), &scale(10, None)).writes, [], "nothing to do is nothing to remember");

@@ -4,7 +4,7 @@ mod guards;
 
 use super::cluster::{ClusterArgs, greet, known, runtime, silent};
 use crate::actuate::pool::{self, BackendChoice, Keeper, Ours, Standing};
-use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, Write, release};
+use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, TargetView, Write, release, release_expired};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
 use crate::observe::{Cluster, Watched, watch};
@@ -110,7 +110,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
     let executor = Executor::new(client.clone(), WRITES_PER_SECOND);
     let mut failures: Vec<String> = cluster.unreadable();
     for (workload, target, _) in &ledgers {
-        match one(&executor, workload, target, args.dry_run).await {
+        match one(&executor, workload, target, args, clock.as_ref()).await {
             Ok(line) => println!("{line}"),
             Err(error) => failures.push(format!("{workload}: {error}")),
         }
@@ -217,17 +217,25 @@ async fn listed(cluster: &Cluster) -> Result<(), Failure> {
     })
 }
 
-async fn one(executor: &Executor, workload: &Workload, target: &Target, dry_run: bool) -> anyhow::Result<String> {
+async fn one(
+    executor: &Executor,
+    workload: &Workload,
+    target: &Target,
+    args: &Args,
+    clock: &dyn Clock,
+) -> anyhow::Result<String> {
     let site = Site { workload: workload.clone(), target: target.clone(), max_replicas: MAX_REPLICAS };
     let what = match target {
         Target::Hpa { name } => format!("minReplicas of HPA {name}"),
         Target::ScaledObject { name } => format!("minReplicaCount of ScaledObject {name}"),
         Target::Scale => "replicas".to_string(),
     };
-    let writes = if dry_run {
-        release(&executor.view(&site).await?)
+    // since the list was made, a daemon that came back may have renewed it
+    let due = |view: &TargetView| if args.expired { release_expired(clock.now(), view) } else { release(view) };
+    let writes = if args.dry_run {
+        due(&executor.view(&site).await?)
     } else {
-        let decide = |view: &crate::actuate::TargetView| Actions { writes: release(view), outcome: Outcome::Released };
+        let decide = |view: &TargetView| Actions { writes: due(view), outcome: Outcome::Released };
         executor.carry_out(&site, &|| Ok(()), &decide).await?.writes
     };
     let value = writes.iter().find_map(|w| match w {
@@ -235,8 +243,9 @@ async fn one(executor: &Executor, workload: &Workload, target: &Target, dry_run:
         Write::Floor { .. } | Write::Ledger { .. } | Write::Scale { .. } => None,
     });
     Ok(match value {
-        Some(value) if dry_run => format!("{workload}: {what} would be {value} again"),
+        Some(value) if args.dry_run => format!("{workload}: {what} would be {value} again"),
         Some(value) => format!("{workload}: {what} is {value} again"),
+        None if args.expired => format!("{workload}: nothing of ours whose time is over is there any more"),
         None => format!("{workload}: nothing of ours is there any more"),
     })
 }

@@ -1,10 +1,13 @@
 //! Writes, one task each, so that an object that fails or waits never holds up another.
 
 use super::lease::Right;
-use crate::actuate::{Actions, Carried, Executor, Outcome, Site, WriteError, actions, release, warrant};
+use crate::actuate::{
+    Actions, Carried, Executor, Outcome, Site, TargetView, WriteError, actions, release, release_expired, warrant,
+};
 use crate::clock::{Clock, Deadline};
 use crate::observe::Cluster;
 use crate::plan::Plan;
+use crate::units::Time;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +23,21 @@ pub enum Intent {
     Plan(Plan),
     /// The user's own values.
     Release,
+    /// The user's own values, if the floor's time is still over when it is looked at.
+    Expire,
+}
+
+impl Intent {
+    /// What to write on what is there now.
+    fn decide(&self, now: Time, view: &TargetView) -> Actions {
+        let writes = match self {
+            Intent::Plan(plan) => return actions(now, plan, view),
+            Intent::Release => release(view),
+            Intent::Expire => release_expired(now, view),
+        };
+        let outcome = if writes.is_empty() { Outcome::Kept } else { Outcome::Released };
+        Actions { writes, outcome }
+    }
 }
 
 /// What came of a write.
@@ -67,19 +85,10 @@ impl Actor {
             let Ok(_slot) = actor.slots.acquire().await else { return };
             let fence = || {
                 actor.right.check()?;
-                if let Some(stop) = actor.cluster.stopped(&site.workload.namespace) {
-                    return Err(format!("stopped by {stop}"));
-                }
+                actor.cluster.may_write(&site.workload.namespace)?;
                 warrant(decided.ago(), edition.0, edition.1.load(Ordering::SeqCst))
             };
-            let decide = |view: &crate::actuate::TargetView| match &intent {
-                Intent::Plan(plan) => actions(actor.clock.now(), plan, view),
-                Intent::Release => {
-                    let writes = release(view);
-                    let outcome = if writes.is_empty() { Outcome::Kept } else { Outcome::Released };
-                    Actions { writes, outcome }
-                }
-            };
+            let decide = |view: &TargetView| intent.decide(actor.clock.now(), view);
             let result = actor.executor.carry_out(&site, &fence, &decide).await;
             // nobody listens any more: the program is ending
             let _ = actor.results.send(Acted { site, intent, result });
@@ -93,5 +102,31 @@ impl Actor {
             tracing::warn!("a write was still under way and is dropped");
         }
         self.slots.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actuate::{Ledger, Target};
+
+    #[test]
+    fn a_floor_that_was_renewed_after_it_was_found_over_stays() {
+        let text = r#"{"original":2,"floor":8,"reason":"forecast","expires":"2027-01-15T08:00:00Z"}"#;
+        let ledger = Ledger::parse(text).unwrap();
+        let over = ledger.expires;
+        let mut view = TargetView {
+            target: Target::Hpa { name: "web".into() },
+            floor: Some(8),
+            max_replicas: 20,
+            replicas: 8,
+            ledger: Some(ledger),
+        };
+        assert_eq!(Intent::Expire.decide(over, &view).outcome, Outcome::Released);
+        if let Some(ledger) = &mut view.ledger {
+            ledger.expires = over + Duration::from_secs(1);
+        }
+        assert_eq!(Intent::Expire.decide(over, &view), Actions { writes: Vec::new(), outcome: Outcome::Kept });
+        assert_eq!(Intent::Release.decide(over, &view).outcome, Outcome::Released, "opted out");
     }
 }

@@ -3,10 +3,11 @@
 use super::acting::Intent;
 use super::events::{Kind, Regarding, Subject};
 use super::ticker::Ticker;
-use crate::actuate::Site;
+use crate::actuate::{Actions, Outcome, Site};
 use crate::config::Mode;
 use crate::observe::Watched;
-use crate::units::MAX_REPLICAS;
+use crate::plan::Plan;
+use crate::units::{MAX_REPLICAS, Time};
 use std::time::Duration;
 
 /// So long a new copy leaves expired floors alone that it may still renew.
@@ -27,28 +28,34 @@ impl Ticker {
         self.leaving.retain(|w, _| releasing.contains(w) || ledgers.iter().any(|(of, _, _)| of == w));
         for (workload, target, ledger) in ledgers {
             let expired = ledger.expires <= now;
-            let (leave, edition) = match self.tended.get(&workload) {
-                None => (false, Default::default()),
+            let (intent, edition) = match self.tended.get(&workload) {
+                None => (Some(Intent::Release), Default::default()),
                 Some((tended, _)) => {
                     let mode = tended.mode(&self.config);
                     let elsewhere = tended.sight.target.as_ref().is_ok_and(|t| t.target != target);
-                    let leave = match mode {
-                        _ if elsewhere => false,
-                        Some(Mode::Observe) => false,
+                    let intent = match mode {
+                        _ if elsewhere => Some(Intent::Release),
+                        Some(Mode::Observe) => Some(Intent::Release),
                         // wrong annotations change nothing until the floor's time is over
-                        None => !expired,
-                        Some(Mode::Act) => !expired || self.started.ago() < GRACE || tended.writing,
+                        None => expired.then_some(Intent::Expire),
+                        Some(Mode::Act) => {
+                            let plan = tended.decision.as_ref().map(|d| &d.plan).zip(tended.actions(now));
+                            let answered = tended.acts(&self.config) && plan.is_some_and(|(p, a)| answers(now, p, &a));
+                            let leave = self.started.ago() < GRACE || tended.writing || answered;
+                            (expired && !leave).then_some(Intent::Expire)
+                        }
                     };
-                    (leave, tended.edition())
+                    (intent, tended.edition())
                 }
             };
-            if leave || self.cluster.stopped(&workload.namespace).is_some() || self.releasing.contains(&workload) {
+            let Some(intent) = intent else { continue };
+            if self.cluster.stopped(&workload.namespace).is_some() || self.releasing.contains(&workload) {
                 continue;
             }
             tracing::info!(%workload, "gives the user's values back");
             self.releasing.insert(workload.clone());
             let site = Site { workload, target, max_replicas: MAX_REPLICAS };
-            self.actor.start(site, Intent::Release, edition, Duration::ZERO);
+            self.actor.start(site, intent, edition, Duration::ZERO);
         }
     }
 
@@ -70,5 +77,46 @@ impl Ticker {
                 self.clock.now(),
             );
         }
+    }
+}
+
+/// True where a plan still holds and has something to say about the floor that stands: the next tick renews it, or gives it
+/// back. After an outage of the API its time may be over although nobody has stopped deciding.
+fn answers(now: Time, plan: &Plan, actions: &Actions) -> bool {
+    now < plan.valid_until && (!actions.writes.is_empty() || actions.outcome != Outcome::Kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actuate::{Ledger, Target, TargetView, actions};
+    use crate::plan::{Parts, Reason};
+
+    #[test]
+    fn a_floor_whose_time_ran_out_in_an_outage_is_its_plans_as_long_as_that_holds() {
+        let at = |secs: i64| Time::from_secs(1_800_000_000 + secs);
+        let plan = |valid_until| Plan {
+            replicas: 8,
+            reason: Reason::Forecast,
+            parts: Parts::default(),
+            valid_until,
+            wake: valid_until,
+        };
+        let text = r#"{"original":2,"floor":8,"reason":"forecast","expires":"2027-01-15T08:00:00Z"}"#;
+        let ledger = Ledger::parse(text).unwrap();
+        assert_eq!(ledger.expires, at(0));
+        let view = |target, replicas| TargetView {
+            floor: Some(8).filter(|_| target != Target::Scale),
+            target,
+            max_replicas: 20,
+            replicas,
+            ledger: Some(ledger.clone()),
+        };
+        let holds = |plan: &Plan, view: &TargetView| answers(at(60), plan, &actions(at(60), plan, view));
+        let hpa = view(Target::Hpa { name: "web".into() }, 8);
+        assert!(holds(&plan(at(900)), &hpa));
+        assert!(!holds(&plan(at(60)), &hpa), "the plan's time is over too");
+        assert!(holds(&plan(at(900)), &view(Target::Scale, 8)));
+        assert!(!holds(&plan(at(900)), &view(Target::Scale, 0)), "switched off by hand: nothing renews it");
     }
 }

@@ -209,6 +209,7 @@ impl Told {
                 let why = match acted.intent {
                     Intent::Plan(_) => "no floor above yours is needed",
                     Intent::Release => "released",
+                    Intent::Expire => "its time was over",
                 };
                 events.say(&about, Kind::FloorLowered, format!("your floor of {own} is back: {why}"), now);
             }
@@ -218,7 +219,7 @@ impl Told {
                 events.say(&about, Kind::Contested, note, now);
             }
             (Outcome::Contested, _) => {
-                let note = "somebody else put the value back three times in 10 minutes: we stop for 10 minutes";
+                let note = "somebody else put the value back three times within an hour: we stop for 10 minutes";
                 events.say(&about, Kind::Contested, note, now);
             }
             _ => {}

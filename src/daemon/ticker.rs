@@ -382,7 +382,8 @@ impl Ticker {
             let Some((target, plan)) = tended.target().zip(tended.decision.as_ref().map(|d| d.plan.clone())) else {
                 continue;
             };
-            if !writes || !tended.may_write() || self.releasing.contains(workload) {
+            let known = self.cluster.may_write(&workload.namespace).is_ok();
+            if !writes || !known || !tended.may_write() || self.releasing.contains(workload) {
                 continue;
             }
             let site = Site { workload: workload.clone(), target: target.target, max_replicas: target.max_replicas };
@@ -412,7 +413,7 @@ impl Ticker {
             }
         }
         let Some((tended, told)) = self.tended.get_mut(&workload) else {
-            if let (Ok(carried), Intent::Release) = (&acted.result, &acted.intent) {
+            if let (Ok(carried), Intent::Release | Intent::Expire) = (&acted.result, &acted.intent) {
                 // opted out while no copy ran: its uid is not known
                 let unknown = || Regarding { subject: Subject::Workload(workload.clone()), uid: String::new() };
                 let about = self.leaving.remove(&workload).unwrap_or_else(unknown);

@@ -1,7 +1,7 @@
 //! What the watches have seen, as plain values: only what matters of only the objects that matter.
 
 use super::stop::Stop;
-use super::views::{AutoscalerSight, SlotView, WorkloadSight};
+use super::views::{AutoscalerSight, SlotView, Unread, WorkloadSight};
 use crate::actuate::{Ledger, Target, TargetView};
 use crate::clock::Deadline;
 use crate::error::Problem;
@@ -118,7 +118,7 @@ type Key = (String, String);
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     workloads: BTreeMap<Workload, WorkloadSight>,
-    autoscalers: BTreeMap<(Watched, Key), Result<AutoscalerSight, Problem>>,
+    autoscalers: BTreeMap<(Watched, Key), Result<AutoscalerSight, Box<Unread>>>,
     watches: BTreeMap<Watched, WatchState>,
     listing: BTreeMap<Watched, BTreeSet<Key>>,
     /// Kill switches that are on. A ConfigMap's key has its namespace, a namespace's has none.
@@ -183,6 +183,15 @@ impl Cluster {
         self.stopped(namespace).map_or(Ok(()), |stop| Err(format!("stopped by {stop}")))
     }
 
+    /// Err, with the reason, as long as nothing may be written in a namespace: where floors are is not known, or a kill switch
+    /// is on. A workload whose autoscaler has not been listed looks as if it had none.
+    pub fn may_write(&self, namespace: &str) -> Result<(), String> {
+        if let Some(unknown) = Watched::ALL.iter().find(|w| !self.synced(&[**w])) {
+            return Err(format!("{} have not been listed yet", unknown.resource()));
+        }
+        self.stopped(namespace).map_or(Ok(()), |stop| Err(format!("stopped by {stop}")))
+    }
+
     /// ResourceQuotas of a namespace that are about pods which serve.
     pub fn quotas(&self, namespace: &str) -> Vec<QuotaView> {
         let seen = self.read();
@@ -196,7 +205,7 @@ impl Cluster {
 
     /// Objects that could not be read.
     pub fn problems(&self) -> Vec<Problem> {
-        self.read().autoscalers.values().filter_map(|a| a.as_ref().err().cloned()).collect()
+        self.read().autoscalers.values().filter_map(|a| a.as_ref().err().map(|u| u.problem.clone())).collect()
     }
 
     /// Ledgers that cannot be read; nothing of their objects may be touched.
@@ -257,7 +266,12 @@ impl Cluster {
         self.changed.notify_one();
     }
 
-    pub(super) fn keep_autoscaler(&self, watched: Watched, key: &Key, sight: Option<Result<AutoscalerSight, Problem>>) {
+    pub(super) fn keep_autoscaler(
+        &self,
+        watched: Watched,
+        key: &Key,
+        sight: Option<Result<AutoscalerSight, Box<Unread>>>,
+    ) {
         let mut seen = self.write();
         seen.listed(watched, key);
         let place = (watched, key.clone());
@@ -416,7 +430,10 @@ fn sight(seen: &Seen, scalers: &Scalers<'_>, workload: &WorkloadSight, now: Time
     let scaling = scalers.get(&(of.namespace.as_str(), of.kind, of.name.as_str())).cloned().unwrap_or_default();
     let mut view = workload.view.clone();
     view.autoscalers = scaling.iter().map(|a| a.of_the_user()).collect();
-    let target = target(workload, &scaling);
+    let target = match unknown(seen, of, scaling.is_empty()) {
+        Some(problem) => Err(problem),
+        None => target(workload, &scaling),
+    };
     // quotas are for forewarning alone: without them no decision is any older
     let decides = seen.watches.iter().filter(|(watched, _)| **watched != Watched::Quotas);
     let since = decides.filter_map(|(_, w)| w.failing_since(now)).min();
@@ -442,6 +459,20 @@ fn sight(seen: &Seen, scalers: &Scalers<'_>, workload: &WorkloadSight, now: Time
         observation,
         stopped: None,
     }
+}
+
+/// Why it is not known what scales a workload: an autoscaler that cannot be read, or an HPA that KEDA made for a
+/// ScaledObject that has not been seen. `alone`: no autoscaler of it is known.
+fn unknown(seen: &Seen, of: &Workload, alone: bool) -> Option<Problem> {
+    let is = |(scaled, name): &(String, String)| *name == of.name && kind(scaled) == Some(of.kind);
+    let here = seen.autoscalers.iter().filter(|((_, (namespace, _)), _)| *namespace == of.namespace);
+    let found = here.map(|(_, a)| a).find_map(|a| match a {
+        Err(unread) => unread.scales.as_ref().map_or(alone, is).then(|| unread.problem.to_string()),
+        Ok(a) => {
+            (alone && a.derived && is(&a.scales)).then(|| format!("{:?} of a ScaledObject not seen yet", a.target()))
+        }
+    })?;
+    Some(Problem::new(format!("{:?} {of}", of.kind), "to know what scales it", found))
 }
 
 /// Where the floor of a workload is written: its one autoscaler, or itself.

@@ -67,6 +67,22 @@ pub struct AutoscalerSight {
     pub ledger: Result<Option<Ledger>, LedgerError>,
 }
 
+/// An autoscaler that cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unread {
+    /// Kind and name of what it scales. None: not known either, so it may be anything in its namespace.
+    pub scales: Option<(String, String)>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl Unread {
+    /// One of which nothing else is known.
+    pub fn of(problem: Problem) -> Box<Unread> {
+        Box::new(Unread { scales: None, problem })
+    }
+}
+
 impl AutoscalerSight {
     /// Where its floor is written.
     pub fn target(&self) -> Target {
@@ -203,8 +219,13 @@ pub fn stateful_set(object: &StatefulSet) -> Option<WorkloadSight> {
     Some(seen)
 }
 
-/// An HPA, with whatever of its metrics could not be read.
-pub fn autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSight, Problem> {
+/// An HPA.
+pub fn autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSight, Box<Unread>> {
+    let scales = object.spec.as_ref().map(|s| (s.scale_target_ref.kind.clone(), s.scale_target_ref.name.clone()));
+    read_autoscaler(object).map_err(|problem| Box::new(Unread { scales, problem }))
+}
+
+fn read_autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSight, Problem> {
     let meta = &object.metadata;
     let place = || {
         format!(
@@ -216,12 +237,14 @@ pub fn autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSig
     let spec = object.spec.as_ref().ok_or_else(|| Problem::new(place(), "a spec", "none"))?;
     let max_replicas = count(Some(spec.max_replicas))
         .ok_or_else(|| Problem::new(place(), "spec.maxReplicas from 1 up", spec.max_replicas.to_string()))?;
-    let owners = meta.owner_references.iter().flatten();
+    let derived = meta.owner_references.iter().flatten().any(|o| o.kind == "ScaledObject");
     let annotations = ours(meta);
-    let metrics: Result<Vec<MetricView>, Problem> = spec.metrics.iter().flatten().map(|m| metric(m, &place)).collect();
+    // those of an HPA that KEDA made are its ScaledObject's
+    let metrics = spec.metrics.iter().flatten().filter(|_| !derived);
+    let metrics: Result<Vec<MetricView>, Problem> = metrics.map(|m| metric(m, &place)).collect();
     Ok(AutoscalerSight {
         scales: (spec.scale_target_ref.kind.clone(), spec.scale_target_ref.name.clone()),
-        derived: owners.into_iter().any(|o| o.kind == "ScaledObject"),
+        derived,
         ledger: ledger(&annotations),
         view: AutoscalerView::HorizontalPodAutoscaler(HpaView {
             name: meta.name.clone().unwrap_or_default(),
@@ -286,15 +309,24 @@ fn target(t: &hpa::MetricTarget, place: &dyn Fn() -> String) -> Result<MetricTar
 }
 
 /// A ScaledObject.
-pub fn scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Problem> {
+pub fn scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Box<Unread>> {
+    read_scaled_object(object).map_err(|problem| Box::new(Unread { scales: scales(object), problem }))
+}
+
+/// Kind and name of what a ScaledObject scales.
+fn scales(object: &DynamicObject) -> Option<(String, String)> {
+    let scaled = object.data.pointer("/spec/scaleTargetRef")?;
+    let text = |field: &str| Some(scaled.get(field)?.as_str()?.to_owned());
+    Some((text("kind").unwrap_or_else(|| "Deployment".into()), text("name")?))
+}
+
+fn read_scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Problem> {
     let meta = &object.metadata;
     let name = meta.name.clone().unwrap_or_default();
     let place = format!("ScaledObject {}/{name}", meta.namespace.as_deref().unwrap_or(""));
     let spec = object.data.get("spec").ok_or_else(|| Problem::new(&place, "a spec", "none"))?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_string);
-    let scaled = text(spec.pointer("/scaleTargetRef/name"))
-        .ok_or_else(|| Problem::new(&place, "spec.scaleTargetRef.name", "none"))?;
-    let kind = text(spec.pointer("/scaleTargetRef/kind")).unwrap_or_else(|| "Deployment".into());
+    let scales = scales(object).ok_or_else(|| Problem::new(&place, "spec.scaleTargetRef.name", "none"))?;
     let number = |field: &str| match spec.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
@@ -315,7 +347,7 @@ pub fn scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Problem>
     });
     let annotations = ours(meta);
     Ok(AutoscalerSight {
-        scales: (kind, scaled),
+        scales,
         derived: false,
         ledger: ledger(&annotations),
         view: AutoscalerView::ScaledObject(ScaledObjectView {
@@ -336,7 +368,96 @@ fn pair((key, value): (&String, &Value)) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Cluster, Watched};
     use super::*;
+    use crate::units::Time;
+    use serde_json::json;
+
+    fn key(name: &str) -> (String, String) {
+        ("shop".into(), name.into())
+    }
+
+    fn hpa(name: &str, scaled: &str, metric: &str, owners: Value) -> Result<AutoscalerSight, Box<Unread>> {
+        let object = json!({
+            "metadata": { "name": name, "namespace": "shop", "ownerReferences": owners },
+            "spec": {
+                "scaleTargetRef": { "kind": "Deployment", "name": scaled }, "maxReplicas": 9,
+                "metrics": [{ "type": metric, "resource": { "name": "cpu",
+                    "target": { "type": "Utilization", "averageUtilization": 50 } } }],
+            },
+        });
+        autoscaler(&serde_json::from_value(object).unwrap())
+    }
+
+    /// Two Deployments.
+    fn shop() -> Cluster {
+        let cluster = Cluster::default();
+        for name in ["web", "api"] {
+            let meta = ObjectMeta {
+                namespace: Some("shop".into()),
+                name: Some(name.into()),
+                annotations: Some(BTreeMap::from([("forescale.dev/mode".to_owned(), "act".to_owned())])),
+                ..ObjectMeta::default()
+            };
+            let seen = sight(&meta, WorkloadKind::Deployment, Some(2), None);
+            cluster.keep_workload(Watched::Deployments, &key(name), seen);
+        }
+        cluster
+    }
+
+    /// Where floors of `web` and `api` would be written, or why nowhere.
+    fn targets(cluster: &Cluster) -> [Result<Target, String>; 2] {
+        let sights = cluster.sights(Time::from_secs(0));
+        ["web", "api"].map(|name| {
+            let sight = sights.iter().find(|s| s.workload().name == name).unwrap();
+            sight.target.clone().map(|view| view.target).map_err(|problem| problem.to_string())
+        })
+    }
+
+    #[test]
+    fn an_autoscaler_that_cannot_be_read_keeps_us_off_what_it_scales() {
+        let cluster = shop();
+        assert_eq!(targets(&cluster), [Ok(Target::Scale), Ok(Target::Scale)]);
+        let keep = |watched, name: &str, sight| cluster.keep_autoscaler(watched, &key(name), Some(sight));
+        keep(Watched::Autoscalers, "h", hpa("h", "web", "Later", json!([])));
+        let [web, api] = targets(&cluster);
+        assert!(web.unwrap_err().contains("HorizontalPodAutoscaler shop/h"));
+        assert_eq!(api, Ok(Target::Scale), "it is not about this one");
+        // beside one that can be read it is a second one
+        keep(Watched::Autoscalers, "i", hpa("i", "web", "Resource", json!([])));
+        assert!(targets(&cluster)[0].is_err());
+        keep(Watched::Autoscalers, "h", hpa("h", "elsewhere", "Later", json!([])));
+        assert_eq!(targets(&cluster)[0], Ok(Target::Hpa { name: "i".into() }));
+        // nobody knows what it scales
+        let so: DynamicObject = serde_json::from_value(json!({ "metadata": { "name": "s" }, "spec": {} })).unwrap();
+        keep(Watched::ScaledObjects, "s", scaled_object(&so));
+        let [web, api] = targets(&cluster);
+        assert_eq!(web, Ok(Target::Hpa { name: "i".into() }), "its own is known");
+        assert!(api.unwrap_err().contains("spec.scaleTargetRef.name"));
+    }
+
+    #[test]
+    fn an_hpa_of_keda_whose_scaled_object_is_not_seen_yet_keeps_us_off_too() {
+        let cluster = shop();
+        let owner = json!([{ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "s", "uid": "u" }]);
+        cluster.keep_autoscaler(Watched::Autoscalers, &key("k"), Some(hpa("k", "web", "Later", owner)));
+        assert!(targets(&cluster)[0].is_err());
+        let so = json!({ "metadata": { "name": "s" }, "spec": { "scaleTargetRef": { "name": "web" } } });
+        let so: DynamicObject = serde_json::from_value(so).unwrap();
+        cluster.keep_autoscaler(Watched::ScaledObjects, &key("s"), Some(scaled_object(&so)));
+        assert_eq!(targets(&cluster), [Ok(Target::ScaledObject { name: "s".into() }), Ok(Target::Scale)]);
+    }
+
+    #[test]
+    fn nothing_is_written_before_autoscalers_and_switches_are_listed() {
+        for last in Watched::ALL {
+            let cluster = Cluster::default();
+            Watched::ALL.into_iter().filter(|w| *w != last).for_each(|w| cluster.done(w));
+            assert!(cluster.may_write("shop").unwrap_err().contains(last.resource()), "{last:?}");
+            cluster.done(last);
+            assert_eq!(cluster.may_write("shop"), Ok(()));
+        }
+    }
 
     #[test]
     fn a_slot_of_a_warm_pool_is_no_workload() {

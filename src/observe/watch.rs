@@ -20,7 +20,7 @@ use std::time::Duration;
 /// How often a cluster that has no KEDA is asked again.
 const DISCOVERY: Duration = Duration::from_secs(60);
 
-/// Starts all watches. They end when the returned tasks are dropped.
+/// Starts the watches of what floors are written on, for which the sweeper has the rights. They end when the returned tasks are dropped.
 pub fn watch(client: &Client, cluster: &Arc<Cluster>, clock: &Arc<dyn Clock>) -> tokio::task::JoinSet<()> {
     let mut tasks = tokio::task::JoinSet::new();
     let (c, t) = (cluster.clone(), clock.clone());
@@ -50,21 +50,12 @@ pub fn watch(client: &Client, cluster: &Arc<Cluster>, clock: &Arc<dyn Clock>) ->
                 Ok(hpa) => views::autoscaler(hpa),
                 Err(error) => {
                     let place = format!("HorizontalPodAutoscaler {}/{}", key.0, key.1);
-                    Err(Problem::new(place, hpa_resource().api_version, error.to_string()))
+                    Err(views::Unread::of(Problem::new(place, hpa_resource().api_version, error.to_string())))
                 }
             });
             c.keep_autoscaler(Watched::Autoscalers, key, sight);
         };
         follow(stream, Watched::Autoscalers, &c, t.as_ref(), keep).await;
-    });
-    let (c, t) = (cluster.clone(), clock.clone());
-    let api: Api<ResourceQuota> = Api::all(client.clone());
-    tasks.spawn(async move {
-        let stream = watcher(api, watcher::Config::default());
-        let keep = |key: &Key, object: Option<&ResourceQuota>| {
-            c.keep_quota(key, object.and_then(views::quota));
-        };
-        follow(stream, Watched::Quotas, &c, t.as_ref(), keep).await;
     });
     let (c, t, client) = (cluster.clone(), clock.clone(), client.clone());
     tasks.spawn(async move {
@@ -107,7 +98,7 @@ pub fn watch_stops(
     tasks
 }
 
-/// Starts the watches of pods and nodes, from which lead times are learned.
+/// Starts the watches of pods and nodes, from which lead times are learned, and of quotas.
 pub fn watch_pods(
     client: &Client,
     cluster: &Arc<Cluster>,
@@ -142,6 +133,15 @@ pub fn watch_pods(
             }
             take(event, Watched::Pods, &c, t.as_ref(), &|_, _| ());
         }
+    });
+    let (c, t) = (cluster.clone(), clock.clone());
+    let api: Api<ResourceQuota> = Api::all(client.clone());
+    tasks.spawn(async move {
+        let stream = watcher(api, watcher::Config::default());
+        let keep = |key: &Key, object: Option<&ResourceQuota>| {
+            c.keep_quota(key, object.and_then(views::quota));
+        };
+        follow(stream, Watched::Quotas, &c, t.as_ref(), keep).await;
     });
     tasks
 }

@@ -13,7 +13,7 @@ pub struct HpaObject {
     pub max_replicas: Replicas,
     /// `metadata.resourceVersion`: counts the writes.
     pub resource_version: u64,
-    /// False: there is no autoscaler, and this is the workload's own object, scaled through its scale subresource.
+    /// False: there is no autoscaler, and this is the workload's own object.
     pub autoscaled: bool,
     /// The ledger as it reads from its annotation. None: there is no such annotation.
     ledger: Option<Result<Ledger, LedgerError>>,
@@ -84,7 +84,10 @@ impl HpaObject {
     pub fn apply(&mut self, write: &Write, deployment: &mut Deployment) {
         match write {
             Write::Floor { replicas, ledger } => {
-                self.min_replicas = Some(*replicas);
+                match self.autoscaled {
+                    true => self.min_replicas = Some(*replicas),
+                    false => deployment.scale(*replicas),
+                }
                 self.annotate(ledger);
             }
             Write::Ledger { ledger } => self.annotate(ledger),
@@ -96,13 +99,8 @@ impl HpaObject {
                     _ => {}
                 }
             }
-            Write::Scale { replicas } => {
-                deployment.scale(*replicas);
-                // the scale subresource of a workload is the workload; that of an autoscaled one is another object
-                if self.autoscaled {
-                    return;
-                }
-            }
+            // the workload is another object than its autoscaler
+            Write::Scale { replicas } => return deployment.scale(*replicas),
         }
         self.resource_version += 1;
     }

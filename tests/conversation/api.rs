@@ -1,5 +1,5 @@
 //! A small API server for conversations that a real one cannot be asked for: objects with resourceVersions, merge
-//! patches, JSON Patches, `/scale`, and answers given out of turn.
+//! patches, JSON Patches, `/scale`, lists, watches that tell nothing, and answers given out of turn.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -28,6 +28,37 @@ struct Turn {
     body: Value,
 }
 
+/// What a path is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub group: String,
+    pub namespace: Option<String>,
+    /// With its subresource.
+    pub resource: String,
+    /// None: all of them.
+    pub name: Option<String>,
+}
+
+impl Place {
+    pub fn of(path: &str) -> Option<Place> {
+        let mut words = path.trim_matches('/').split('/');
+        let group = if words.next()? == "api" { "" } else { words.next()? };
+        words.next()?;
+        let mut rest: Vec<&str> = words.collect();
+        let namespace = (rest.len() > 2 && rest[0] == "namespaces").then(|| rest.drain(..2).nth(1).unwrap().to_owned());
+        let resource = match rest.get(2) {
+            Some(sub) => format!("{}/{sub}", rest[0]),
+            None => rest.first()?.to_string(),
+        };
+        Some(Place { group: group.into(), namespace, resource, name: rest.get(1).map(|n| n.to_string()) })
+    }
+
+    fn holds(&self, other: &Place) -> bool {
+        let here = self.namespace.is_none() || self.namespace == other.namespace;
+        here && self.group == other.group && self.resource == other.resource
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<String, Value>,
@@ -41,14 +72,24 @@ pub struct Api(Arc<Mutex<Inner>>);
 
 impl Api {
     pub async fn start() -> (Api, kube::Client) {
+        let (api, address) = Api::listen().await;
+        let mut config = kube::Config::new(address.parse().unwrap());
+        config.default_retry = false;
+        (api, kube::Client::try_from(config).unwrap())
+    }
+
+    /// With the address it listens at.
+    pub async fn listen() -> (Api, String) {
         let api = Api::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(api.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let mut config = kube::Config::new(format!("http://{address}").parse().unwrap());
-        config.default_retry = false;
-        (api, kube::Client::try_from(config).unwrap())
+        (api, format!("http://{address}"))
+    }
+
+    pub fn has(&self, path: &str) -> bool {
+        self.0.lock().unwrap().objects.contains_key(path)
     }
 
     pub fn put(&self, path: &str, mut object: Value) {
@@ -69,13 +110,21 @@ impl Api {
         self.0.lock().unwrap().turns.push(Turn { method, path: path.into(), code, body });
     }
 
+    /// Every request so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.0.lock().unwrap().asked.clone()
+    }
+
     /// Every write so far.
     pub fn writes(&self) -> Vec<Asked> {
-        self.0.lock().unwrap().asked.iter().filter(|a| a.method != "GET").cloned().collect()
+        self.asked().into_iter().filter(|a| a.method != "GET").collect()
     }
 }
 
 async fn answer(State(api): State<Api>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    if uri.query().is_some_and(|q| q.contains("watch=true")) {
+        return std::future::pending().await;
+    }
     let mut inner = api.0.lock().unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let path = uri.path().to_string();
@@ -102,7 +151,16 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, headers: Heade
         }
         return store(&mut inner, &path, body);
     }
-    let Some(object) = inner.objects.get(&base).cloned() else { return status(404, "NotFound", "not found") };
+    let Some(object) = inner.objects.get(&base).cloned() else {
+        return match Place::of(&path).filter(|p| method == Method::GET && p.name.is_none()) {
+            Some(all) => list(&inner, &all),
+            None => status(404, "NotFound", "not found"),
+        };
+    };
+    if method == Method::DELETE {
+        inner.objects.remove(&base);
+        return reply(200, &json!({ "kind": "Status", "apiVersion": "v1", "status": "Success", "code": 200 }));
+    }
     if method == Method::GET {
         return reply(200, &if scale { scale_of(&object) } else { object });
     }
@@ -130,6 +188,12 @@ async fn answer(State(api): State<Api>, method: Method, uri: Uri, headers: Heade
     let _ = store(&mut inner, &base, next);
     let stored = &inner.objects[&base];
     reply(200, &if scale { scale_of(stored) } else { stored.clone() })
+}
+
+fn list(inner: &Inner, all: &Place) -> Response {
+    let items = inner.objects.iter().filter(|(path, _)| Place::of(path).is_some_and(|p| all.holds(&p)));
+    let items: Vec<&Value> = items.map(|(_, object)| object).collect();
+    reply(200, &json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items }))
 }
 
 fn store(inner: &mut Inner, path: &str, mut object: Value) -> Response {

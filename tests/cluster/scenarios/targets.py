@@ -11,7 +11,7 @@ QUERY = 'sum(rps{{namespace="{0}",workload="web"}})'
 
 @scenario(minute="06:42", about_seconds=30)
 def a_stateful_set_without_autoscaler(world):
-    """A StatefulSet with nothing above it: its scale subresource is raised before the ramp."""
+    """A StatefulSet with nothing above it: its replicas are raised before the ramp, in one write with the ledger."""
     ramp = world.trace.jump(up=True)
     need = max(world.trace.recorded(ramp + 10 * i) for i in range(4)) / CAPACITY
     world.deployment(14, {"forescale.dev/mode": "act", "forescale.dev/load-query": QUERY.format(world.ns),
@@ -20,7 +20,9 @@ def a_stateful_set_without_autoscaler(world):
     check(time.time() < ramp - 20, "the machine is too slow: the ramp is over before the program runs")
     until(ramp - time.time(), "replicas rise before the ramp", lambda: world.replicas(kind="StatefulSet")[0] >= 0.9 * need)
     managers = world.managers("StatefulSet")
-    check(("forescale", "Update", "scale") in managers, f"spec.replicas is not written through /scale: {list(managers)}")
+    ours = managers.get(("forescale", "Update", ""), {}).get("fieldsV1", {})
+    check("f:replicas" in ours.get("f:spec", {}), f"spec.replicas is not ours: {managers}")
+    check(("forescale", "Update", "scale") not in managers, f"spec.replicas is written by itself: {list(managers)}")
 
 
 @scenario(minute="06:42", about_seconds=20)
