@@ -10,11 +10,13 @@ mod starts;
 mod stop;
 mod views;
 mod watch;
+mod watched;
 
-pub use cluster::{Cluster, Sight, WatchFailure, WatchState, Watched};
+pub use cluster::{Cluster, Sight};
 pub use karpenter::{Capability, Karpenter, NodeKind, watch_karpenter};
 pub use pods::{Condition, Pods};
 pub use starts::{PodStart, starts};
 pub use stop::Stop;
 pub use views::{PREFIX, SlotView};
 pub use watch::{watch, watch_pods, watch_stops};
+pub use watched::{WatchFailure, WatchState, Watched};

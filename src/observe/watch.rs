@@ -1,6 +1,7 @@
 //! The watches: one task a kind, each of which lists, watches, and starts again by itself.
 
-use super::cluster::{Cluster, Watched};
+use super::cluster::Cluster;
+use super::watched::Watched;
 use super::{Pods, stop, views};
 use crate::actuate::{chain, hpa_resource, scaled_object_resource};
 use crate::clock::Clock;
