@@ -332,7 +332,7 @@ fn a_forecast_asks_for_no_more_than_can_be_created_until_the_next_decision() {
 
 #[test]
 fn a_reading_between_the_steps_raises_at_once_and_lowers_nothing() {
-    let policy = policy(1);
+    let policy = Policy { max_replicas: 200, ..policy(1) };
     let mut memory = Memory::new(vec![MetricMemory::learn(&wave(1800), &policy, 10.0)]);
     let before = tick(minute(1800), &policy, &given(Sample::Valid(250.0), 30), &mut memory).plan.replicas;
     let mut between = given(Sample::Missing, before);
