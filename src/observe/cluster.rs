@@ -19,8 +19,18 @@ use tokio::sync::Notify;
 /// Kill switches that could not be watched for so long count as on: nobody knows what was set since.
 const BLIND_MAX: Duration = Duration::from_secs(120);
 
-/// Autoscalers by what they scale: namespace, kind and name.
-type Scalers<'a> = BTreeMap<(&'a str, WorkloadKind, &'a str), Vec<&'a AutoscalerSight>>;
+/// What is scaled: namespace, kind and name.
+type Scaled<'a> = (&'a str, WorkloadKind, &'a str);
+
+/// Autoscalers by what they scale.
+#[derive(Default)]
+struct Scalers<'a> {
+    known: BTreeMap<Scaled<'a>, Vec<&'a AutoscalerSight>>,
+    /// HPAs that KEDA made.
+    derived: BTreeMap<Scaled<'a>, &'a AutoscalerSight>,
+    /// Those that cannot be read, by namespace.
+    unread: BTreeMap<&'a str, Vec<&'a Unread>>,
+}
 
 /// An object in a namespace.
 type Key = (String, String);
@@ -99,7 +109,7 @@ impl Cluster {
         if let Some(unknown) = Watched::ALL.iter().find(|w| !self.synced(&[**w])) {
             return Err(format!("{} have not been listed yet", unknown.resource()));
         }
-        self.stopped(namespace).map_or(Ok(()), |stop| Err(format!("stopped by {stop}")))
+        self.unstopped(namespace)
     }
 
     /// ResourceQuotas of a namespace that are about pods which serve.
@@ -270,11 +280,21 @@ impl Seen {
 
     /// Once for all workloads: each of them looking through all autoscalers would take their product.
     fn scalers(&self) -> Scalers<'_> {
-        let mut scalers = Scalers::new();
+        let mut scalers = Scalers::default();
         for ((_, (namespace, _)), a) in &self.autoscalers {
-            let Some(a) = a.as_ref().ok().filter(|a| !a.derived) else { continue };
+            let a = match a {
+                Ok(a) => a,
+                Err(unread) => {
+                    scalers.unread.entry(namespace).or_default().push(unread);
+                    continue;
+                }
+            };
             let Some(kind) = kind(&a.scales.0) else { continue };
-            scalers.entry((namespace, kind, &a.scales.1)).or_default().push(a);
+            let scaled: Scaled = (namespace, kind, &a.scales.1);
+            match a.derived {
+                true => drop(scalers.derived.insert(scaled, a)),
+                false => scalers.known.entry(scaled).or_default().push(a),
+            }
         }
         scalers
     }
@@ -321,10 +341,11 @@ fn kind(name: &str) -> Option<WorkloadKind> {
 
 fn sight(seen: &Seen, scalers: &Scalers<'_>, workload: &WorkloadSight, now: Time) -> Sight {
     let of = &workload.view.workload;
-    let scaling = scalers.get(&(of.namespace.as_str(), of.kind, of.name.as_str())).cloned().unwrap_or_default();
+    let scaled: Scaled = (&of.namespace, of.kind, &of.name);
+    let scaling = scalers.known.get(&scaled).cloned().unwrap_or_default();
     let mut view = workload.view.clone();
     view.autoscalers = scaling.iter().map(|a| a.of_the_user()).collect();
-    let target = match unknown(seen, of, scaling.is_empty()) {
+    let target = match unknown(scalers, scaled, scaling.is_empty()) {
         Some(problem) => Err(problem),
         None => target(workload, &scaling),
     };
@@ -357,16 +378,14 @@ fn sight(seen: &Seen, scalers: &Scalers<'_>, workload: &WorkloadSight, now: Time
 
 /// Why it is not known what scales a workload: an autoscaler that cannot be read, or an HPA that KEDA made for a
 /// ScaledObject that has not been seen. `alone`: no autoscaler of it is known.
-fn unknown(seen: &Seen, of: &Workload, alone: bool) -> Option<Problem> {
-    let is = |(scaled, name): &(String, String)| *name == of.name && kind(scaled) == Some(of.kind);
-    let here = seen.autoscalers.iter().filter(|((_, (namespace, _)), _)| *namespace == of.namespace);
-    let found = here.map(|(_, a)| a).find_map(|a| match a {
-        Err(unread) => unread.scales.as_ref().map_or(alone, is).then(|| unread.problem.to_string()),
-        Ok(a) => {
-            (alone && a.derived && is(&a.scales)).then(|| format!("{:?} of a ScaledObject not seen yet", a.target()))
-        }
-    })?;
-    Some(Problem::new(format!("{:?} {of}", of.kind), "to know what scales it", found))
+fn unknown(scalers: &Scalers<'_>, scaled: Scaled<'_>, alone: bool) -> Option<Problem> {
+    let (namespace, of, name) = scaled;
+    let is = |(k, n): &(String, String)| n == name && kind(k) == Some(of);
+    let unread = scalers.unread.get(namespace).into_iter().flatten();
+    let unread = unread.filter(|u| u.scales.as_ref().map_or(alone, is)).map(|u| u.problem.to_string()).next();
+    let derived = || scalers.derived.get(&scaled).filter(|_| alone);
+    let found = unread.or_else(|| derived().map(|a| format!("{:?} of a ScaledObject not seen yet", a.target())))?;
+    Some(Problem::new(format!("{of:?} {namespace}/{name}"), "to know what scales it", found))
 }
 
 /// Where the floor of a workload is written: its one autoscaler, or itself.
