@@ -291,9 +291,10 @@ impl Seen {
             };
             let Some(kind) = kind(&a.scales.0) else { continue };
             let scaled: Scaled = (namespace, kind, &a.scales.1);
-            match a.derived {
-                true => drop(scalers.derived.insert(scaled, a)),
-                false => scalers.known.entry(scaled).or_default().push(a),
+            if a.derived {
+                scalers.derived.insert(scaled, a);
+            } else {
+                scalers.known.entry(scaled).or_default().push(a);
             }
         }
         scalers
