@@ -141,6 +141,15 @@ fn what_git_has_is_judged_by_what_the_cluster_says() {
 }
 
 #[test]
+fn nesting_is_bounded_before_it_is_read() {
+    let read = |text: &str| forescale::lint::objects("f.yaml", text).map(|o| o.len()).map_err(|e| e.to_string());
+    let (found, flow) = (read(&"- ".repeat(1_000_000)), read(&"[".repeat(1_000_000)));
+    assert_eq!(found, Err("f.yaml:1:501: expected YAML nested at most 250 deep; found more".into()));
+    assert!(flow.is_err(), "{flow:?}");
+    assert_eq!(read(&format!("a:\n{}", "- [[]]\n".repeat(3_000))), Ok(1), "many, but not within each other");
+}
+
+#[test]
 fn keda_allows_a_hundred_replicas_where_nobody_says() {
     let text =
         "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: a}\nspec:\n  scaleTargetRef: {name: a}\n";

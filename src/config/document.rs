@@ -1,7 +1,7 @@
 //! `docs/config.md` and the JSON schema, from the one description of the keys.
 
 use super::keys::{Form, KEYS, Key, PLACEHOLDERS};
-use crate::units::duration;
+use crate::units::{BARE_BUDGET_MAX, duration};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -60,6 +60,7 @@ fn form(form: Form) -> String {
         Form::Choice(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or "),
         Form::Duration(low, high) => format!("duration, {}", span(low, high)),
         Form::Share => "share, 0 to 1".into(),
+        Form::Budget => "share, 0 to 1; above 0.01 as a percentage".into(),
         Form::Zone => "IANA zone".into(),
         Form::Count(low, high) => format!("{low} to {high}"),
         Form::Bytes => "size".into(),
@@ -128,6 +129,7 @@ fn leaf(key: &Key) -> Value {
     let form = match key.form {
         Form::Choice(words) => json!({ "enum": words }),
         Form::Share => json!({ "type": ["string", "number"] }),
+        Form::Budget => json!({ "type": ["string", "number"], "maximum": BARE_BUDGET_MAX }),
         Form::Count(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
         Form::Switch => json!({ "type": "boolean" }),
         Form::Url => json!({ "type": "string", "pattern": "^https?://" }),

@@ -9,6 +9,8 @@ pub(super) enum Form {
     Duration(u64, u64),
     /// "0.1%" or 0.001, between 0 and 1, both excluded.
     Share,
+    /// The same of what may go wrong: above 0.01 with its sign only, as 0.1 may be meant to be 0.1%.
+    Budget,
     /// IANA time zone.
     Zone,
     /// Whole number between the two bounds.
@@ -86,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "workloads.unserved_budget",
-        Form::Share,
+        Form::Budget,
         "Share of the load that may go unserved, where no annotation says otherwise.",
         "\"0.1%\"",
     ),

@@ -2,7 +2,7 @@
 
 use super::keys::{self, Form, Key, PLACEHOLDERS};
 use crate::error::{Problem, did_you_mean, without_credentials};
-use crate::units::{Quantity, duration, parse_duration, parse_share};
+use crate::units::{Quantity, duration, parse_budget, parse_duration, parse_share};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -244,6 +244,15 @@ fn check(form: Form, raw: &Raw<'_>) -> Result<Value, String> {
         }
         .map(Value::Share)
         .ok_or_else(|| "a share between 0 and 1, such as \"0.1%\" or 0.001".into()),
+        Form::Budget => match (text, raw) {
+            (_, Raw::Float(x)) => parse_budget(&x.to_string()).ok(),
+            (Some(t), _) => parse_budget(t).ok(),
+            _ => None,
+        }
+        .map(Value::Share)
+        .ok_or_else(|| {
+            "a share between 0 and 1, such as \"0.1%\" or 0.001, above 0.01 with its sign, such as \"10%\"".into()
+        }),
         Form::Zone => text
             .filter(|t| jiff::tz::TimeZone::get(t).is_ok())
             .map(|t| Value::Text(t.into()))

@@ -64,7 +64,7 @@ source = "mian"
         [
             "forescale.toml:1: mod: expected a known key; found mod; did you mean mode?",
             "forescale.toml:3: workloads.lead_time: expected a duration such as \"3m\", from 1s to 1d; found \"soon\"; for example workloads.lead_time = \"3m\"",
-            "forescale.toml:4: workloads.unserved_budget: expected a share between 0 and 1, such as \"0.1%\" or 0.001; found \"100%\"; for example workloads.unserved_budget = \"0.1%\"",
+            "forescale.toml:4: workloads.unserved_budget: expected a share between 0 and 1, such as \"0.1%\" or 0.001, above 0.01 with its sign, such as \"10%\"; found \"100%\"; for example workloads.unserved_budget = \"0.1%\"",
             "forescale.toml:5: workloads.step: expected a duration such as \"3m\", from 1s to 1h; found 60; for example workloads.step = \"1m\"",
             "forescale.toml:6: workloads.time_zone: expected an IANA time zone such as \"Europe/Berlin\"; found \"Mars/Phobos\"; for example workloads.time_zone = \"Europe/Berlin\"",
             "forescale.toml:9: sources.main.urll: expected a known key; found sources.main.urll; did you mean sources.main.url?",
@@ -85,6 +85,18 @@ fn broken_toml_says_the_line() {
     assert!(found.iter().any(|p| p.starts_with("forescale.toml:3")), "{found:?}");
     let found = problems("mode = \n[[[\nstepp = 1");
     assert!(found.iter().all(|p| p.contains("expected TOML") || p.contains("stepp")), "nothing made up: {found:?}");
+}
+
+#[test]
+fn a_bare_budget_that_may_be_meant_in_percent_is_refused() {
+    let budget = |value| load(&format!("workloads.unserved_budget = {value}")).map(|c| c.workloads.unserved_budget);
+    for (value, share) in [("0.001", 0.001), ("0.01", 0.01), ("\"0.1%\"", 0.001), ("\"10%\"", 0.1)] {
+        assert!(budget(value).is_ok_and(|b| (b - share).abs() < 1e-12), "{value}");
+    }
+    for value in ["0.1", "0.02", "\"0.1\"", "1", "0.0", "-0.001", "nan"] {
+        let found = budget(value).unwrap_err();
+        assert!(found.iter().any(|p| p.to_string().contains("workloads.unserved_budget: expected a share")), "{found:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! YAML and JSON → objects whose every value knows its line and column.
 
 use crate::error::{Problem, shorten};
-use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use saphyr::{LoadableYamlNode, MarkedYaml, Marker, Scalar, YamlData};
+use saphyr_parser::{Event, Parser};
 use std::fmt;
 
 /// Longest text that is read, bytes.
 const BYTES_MAX: usize = 16 << 20;
-/// Deepest nesting.
+/// Deepest nesting of what is looked at.
 const DEPTH_MAX: usize = 64;
+/// Deepest nesting that is read: what reads it calls itself for each level.
+const NESTED_MAX: usize = 250;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +136,10 @@ pub fn objects(file: &str, text: &str) -> Result<Vec<Object>, Problem> {
     if text.len() > BYTES_MAX {
         return Err(Problem::new(file, format!("at most {BYTES_MAX} bytes"), format!("{} bytes", text.len())));
     }
+    if let Some(at) = too_deep(text) {
+        let place = format!("{file}:{}:{}", at.line(), at.col() + 1);
+        return Err(Problem::new(place, format!("YAML nested at most {NESTED_MAX} deep"), "more"));
+    }
     let documents = MarkedYaml::load_from_str(text).map_err(|e| {
         let place = format!("{file}:{}:{}", e.marker().line(), e.marker().col() + 1);
         Problem::new(place, "YAML or JSON of Kubernetes objects", shorten(&e.to_string()))
@@ -146,6 +153,22 @@ pub fn objects(file: &str, text: &str) -> Result<Vec<Object>, Problem> {
         }
     }
     Ok(all)
+}
+
+/// Where nesting gets deeper than it is in any object.
+fn too_deep(text: &str) -> Option<Marker> {
+    let mut depth = 0usize;
+    for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTED_MAX {
+            return Some(span.start);
+        }
+    }
+    None
 }
 
 fn open(file: &str, node: Node, all: &mut Vec<Object>) {

@@ -69,7 +69,7 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 /// The largest budget that may be written as a bare number: above it, a percentage without its sign is likelier.
-const BARE_BUDGET_MAX: f64 = 0.01;
+pub const BARE_BUDGET_MAX: f64 = 0.01;
 
 /// Reads a share that may go unserved: "0.1%", or "0.001". A bare "0.1" could be meant as 0.1 % and is refused.
 pub fn parse_budget(text: &str) -> Result<f64, String> {
