@@ -1,5 +1,5 @@
-"""The program under test, as a process with exactly the rights that deploy/manifests give its service account."""
-import itertools, json, os, pathlib, signal, subprocess, time, urllib.request
+"""The program under test, as a process with exactly the rights and the environment that deploy/manifests give it."""
+import itertools, json, os, pathlib, re, signal, subprocess, time, urllib.request
 
 from .bed import ROOT, free_ports
 from .wait import Failed, until
@@ -8,6 +8,12 @@ from .wait import Failed, until
 def binary():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return pathlib.Path(os.environ.get("FORESCALE_BIN", target / "debug/forescale"))
+
+
+def deployed():
+    """The plain variables of the container: those of the allocator decide what is resident."""
+    text = (ROOT / "deploy/manifests/deployment.yaml").read_text()
+    return dict(re.findall(r'- \{name: (\w+), value: "?([^"}]+)"?\}', text))
 
 
 class Forescale:
@@ -22,7 +28,7 @@ class Forescale:
         settings = {**settings, "server.listen": f"127.0.0.1:{self.port}",
                     "decision_log.path": str(self.dir / f"{self.name}.decisions.jsonl")}
         self.argv = ["run", "--config", str(config), *(a for k, v in settings.items() for a in ("--set", f"{k}={v}"))]
-        self.env = dict(os.environ, KUBECONFIG=str(kubeconfig), POD_NAME=self.name, RUST_BACKTRACE="1")
+        self.env = dict(os.environ, **deployed(), KUBECONFIG=str(kubeconfig), POD_NAME=self.name, RUST_BACKTRACE="1")
         self.started = time.time()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(binary()), *self.argv], env=self.env, stdout=log, stderr=log,
