@@ -95,7 +95,10 @@ fn a_bare_budget_that_may_be_meant_in_percent_is_refused() {
     }
     for value in ["0.1", "0.02", "\"0.1\"", "1", "0.0", "-0.001", "nan"] {
         let found = budget(value).unwrap_err();
-        assert!(found.iter().any(|p| p.to_string().contains("workloads.unserved_budget: expected a share")), "{found:?}");
+        assert!(
+            found.iter().any(|p| p.to_string().contains("workloads.unserved_budget: expected a share")),
+            "{found:?}"
+        );
     }
 }
 
