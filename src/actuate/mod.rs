@@ -155,7 +155,7 @@ pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
     };
     let ours = view.ledger.as_ref().map(|l| l.floor);
     if let Some(floor) = ours
-        && standing != Some(floor)
+        && standing.unwrap_or(0) != floor
     {
         let outcome = if standing == ledger.original {
             ledger.note_reversal(now);

@@ -86,6 +86,23 @@ fn three_reversals_within_an_hour_stop_us() {
 }
 
 #[test]
+fn yielding_ends_where_the_users_own_value_is_none() {
+    // an operator that owns all of a ScaledObject's spec takes minReplicaCount away
+    let mut fought = ledger(None, 8);
+    fought.reversals = vec![NOW, NOW];
+    let mut seen = view(None, 8, Some(fought));
+    seen.target = Target::ScaledObject { name: "web".into() };
+    let a = actions(NOW, &plan(8), &seen);
+    let [Write::Ledger { ledger }] = &a.writes[..] else { panic!("{:?}", a.writes) };
+    assert_eq!(a.outcome, Outcome::Contested);
+    seen.ledger = Some(ledger.clone());
+    let a = actions(NOW + Duration::from_secs(60), &plan(8), &seen);
+    assert_eq!(a, Actions { writes: vec![], outcome: Outcome::Contested }, "nobody has touched it since");
+    let a = actions(NOW + YIELD, &plan(8), &seen);
+    assert!(matches!(a.writes[0], Write::Floor { replicas: 8, .. }), "{:?}", a.writes);
+}
+
+#[test]
 fn gitops_that_looks_every_ten_minutes_is_not_fought() {
     let at = |minute: u64| NOW + Duration::from_secs(60 * minute);
     let renewed = |minute| Plan { valid_until: at(minute + 15), ..plan(8) };

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Writes under way at the same time.
+/// Writes under way at the same time, of either urgency.
 const PARALLEL: usize = 8;
 
 /// What is to be brought about at a site.
@@ -40,6 +40,15 @@ impl Intent {
     }
 }
 
+/// Raises wait behind each other only, not behind a thousand floors that are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// More capacity.
+    Raise,
+    /// Everything else.
+    Other,
+}
+
 /// What came of a write.
 #[derive(Debug)]
 pub struct Acted {
@@ -58,7 +67,8 @@ pub struct Actor {
     right: Right,
     clock: Arc<dyn Clock>,
     cluster: Arc<Cluster>,
-    slots: Arc<Semaphore>,
+    raises: Arc<Semaphore>,
+    others: Arc<Semaphore>,
     results: mpsc::UnboundedSender<Acted>,
 }
 
@@ -71,18 +81,22 @@ impl Actor {
         cluster: Arc<Cluster>,
     ) -> (Actor, mpsc::UnboundedReceiver<Acted>) {
         let (results, received) = mpsc::unbounded_channel();
-        let slots = Arc::new(Semaphore::new(PARALLEL));
-        (Actor { executor, right, clock, cluster, slots, results }, received)
+        let (raises, others) = (Arc::new(Semaphore::new(PARALLEL)), Arc::new(Semaphore::new(PARALLEL)));
+        (Actor { executor, right, clock, cluster, raises, others, results }, received)
     }
 
     /// Starts one. At most one per site is under way: the caller waits for its result. `edition`: nothing is written
     /// once the counter has moved on. `delay` spreads the writes of one step.
-    pub fn start(&self, site: Site, intent: Intent, edition: (u64, Arc<AtomicU64>), delay: Duration) {
+    pub fn start(&self, site: Site, intent: Intent, urgency: Urgency, edition: (u64, Arc<AtomicU64>), delay: Duration) {
         let actor = self.clone();
         let decided = Deadline::now();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            let Ok(_slot) = actor.slots.acquire().await else { return };
+            let slots = match urgency {
+                Urgency::Raise => &actor.raises,
+                Urgency::Other => &actor.others,
+            };
+            let Ok(_slot) = slots.acquire().await else { return };
             let fence = || {
                 actor.right.check()?;
                 actor.cluster.may_write(&site.workload.namespace)?;
@@ -97,11 +111,12 @@ impl Actor {
 
     /// Starts no further write, and waits for those under way, no longer than `limit`.
     pub async fn finish(&self, limit: Duration) {
-        let all = tokio::time::timeout(limit, self.slots.acquire_many(PARALLEL as u32)).await;
-        if all.is_err() {
+        let all = [&self.raises, &self.others].map(|slots| slots.acquire_many(PARALLEL as u32));
+        if tokio::time::timeout(limit, futures::future::join_all(all)).await.is_err() {
             tracing::warn!("a write was still under way and is dropped");
         }
-        self.slots.close();
+        self.raises.close();
+        self.others.close();
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 const BATCH: usize = 4;
 /// Batches at the same time: while one is fetched, another is fitted. The history of so many times [`BATCH`] workloads is in memory.
 const BATCHES_OF_A_LANE: usize = 2;
-/// The same of all lanes together.
+/// The same of all lanes together; one each there may be in any case, or a few lanes would hold up all others.
 const BATCHES: usize = 6;
 /// Tasks that wait for their batch at most; more wait where they come from.
 const WAITING: usize = 4096;
@@ -105,7 +105,7 @@ pub async fn school(school: School, mut tasks: mpsc::Receiver<Task>) {
         }
         for (lane, tasks) in &mut waiting {
             let count = under_way.entry(lane.clone()).or_default();
-            while *count < BATCHES_OF_A_LANE && batches.len() < BATCHES && !tasks.is_empty() {
+            while *count < BATCHES_OF_A_LANE && (*count == 0 || batches.len() < BATCHES) && !tasks.is_empty() {
                 *count += 1;
                 let (lane, batch) = (lane.clone(), tasks.drain(..tasks.len().min(BATCH)).collect());
                 let learned = school.learn(batch, &threads);
@@ -304,15 +304,19 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_does_not_answer_holds_up_no_workload_of_another() {
         let sources: Sources = BTreeMap::from([
-            ("hole".to_owned(), Arc::new(Fake(false)) as Arc<dyn HistorySource>),
+            ("hole-1".to_owned(), Arc::new(Fake(false)) as Arc<dyn HistorySource>),
+            ("hole-2".to_owned(), Arc::new(Fake(false)) as Arc<dyn HistorySource>),
+            ("hole-3".to_owned(), Arc::new(Fake(false)) as Arc<dyn HistorySource>),
             ("main".to_owned(), Arc::new(Fake(true)) as Arc<dyn HistorySource>),
         ]);
         let ((give, tasks), (results, mut learned)) = (mpsc::channel(64), mpsc::channel(64));
         let (clock, span) = (Arc::new(SystemClock), Duration::from_secs(3600));
         let all = School { sources: Arc::new(sources), archive: None, clock, step: Step::MINUTE, span, results };
         let school = tokio::spawn(school(all, tasks));
-        for number in 0..30 {
-            give.send(task(number, if number < 20 { "hole" } else { "main" })).await.unwrap();
+        // as many as take up all that there may be of them together
+        for number in 0..60 {
+            let hole = format!("hole-{}", 1 + number % 3);
+            give.send(task(number, if number < 50 { &hole } else { "main" })).await.unwrap();
         }
         let mut names = BTreeSet::new();
         while names.len() < 10 {
@@ -320,7 +324,7 @@ mod tests {
             assert_eq!(learned.lessons.unwrap().first().unwrap().memory.newest().map(|n| n.1), Some(7.0));
             names.insert(learned.workload.to_string());
         }
-        assert_eq!(names, (20..30).map(|n| format!("main/w{n}")).collect());
+        assert_eq!(names, (50..60).map(|n| format!("main/w{n}")).collect());
         school.abort();
     }
 }

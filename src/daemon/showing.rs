@@ -39,6 +39,11 @@ impl Showing {
         None
     }
 
+    /// True for a workload over the limit.
+    pub(super) fn refuses(&self, workload: &Workload) -> bool {
+        self.refused.contains_key(workload)
+    }
+
     /// Those over the limit, in words.
     fn problem(&self, limit: usize) -> Option<Problem> {
         let some: Vec<String> = self.refused.keys().take(NAMED).map(ToString::to_string).collect();

@@ -1,6 +1,6 @@
 //! What nobody answers for any more, given back.
 
-use super::acting::Intent;
+use super::acting::{Intent, Urgency};
 use super::events::{Kind, Regarding, Subject};
 use super::ticker::Ticker;
 use crate::actuate::{Actions, Outcome, Site};
@@ -29,6 +29,8 @@ impl Ticker {
         for (workload, target, ledger) in ledgers {
             let expired = ledger.expires <= now;
             let (intent, edition) = match self.tended.get(&workload) {
+                // over the limit of workloads: it has not opted out
+                None if self.showing.refuses(&workload) => (expired.then_some(Intent::Expire), Default::default()),
                 None => (Some(Intent::Release), Default::default()),
                 Some((tended, _)) => {
                     let mode = tended.mode(&self.config);
@@ -55,7 +57,7 @@ impl Ticker {
             tracing::info!(%workload, "gives the user's values back");
             self.releasing.insert(workload.clone());
             let site = Site { workload, target, max_replicas: MAX_REPLICAS };
-            self.actor.start(site, intent, edition, Duration::ZERO);
+            self.actor.start(site, intent, Urgency::Other, edition, Duration::ZERO);
         }
     }
 

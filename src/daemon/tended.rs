@@ -120,6 +120,11 @@ impl Tended {
 
     /// Takes a new look. False: it has not opted in (any more).
     pub fn look(&mut self, sight: Sight, config: &Config, now: Time) -> bool {
+        let place = |sight: &Sight| sight.target.as_ref().ok().map(|t| t.target.clone());
+        if place(&self.sight) != place(&sight) {
+            // what waits to be written was meant for another object
+            self.revoke();
+        }
         self.sight = sight;
         let (policy, notes, mut problems) = match resolve(&self.sight.view, config) {
             Ok(None) => return false,
@@ -171,7 +176,7 @@ impl Tended {
     }
 
     fn adopt(&mut self, policy: Option<Policy>) {
-        self.edition.fetch_add(1, Ordering::SeqCst);
+        self.revoke();
         self.policy = policy;
         self.unlogged = true;
     }
@@ -233,6 +238,10 @@ impl Tended {
         if matches!(self.learning, Learning::Due(_)) || self.learning == Learning::Done && ahead {
             self.learning = Learning::Due(now);
         }
+        if ahead {
+            // until then the newest sample is of no known age
+            self.feeds.iter_mut().for_each(|f| f.source = SourceState::Stale);
+        }
     }
 
     /// The task could not be taken on: later.
@@ -263,7 +272,8 @@ impl Tended {
                 return None;
             }
         };
-        if teaches(self.taught.as_ref()) != teaches(Some(&wanted)) {
+        let ahead = lessons.iter().any(|l| l.next > now + l.history.step().times(AHEAD_STEPS));
+        if ahead || teaches(self.taught.as_ref()) != teaches(Some(&wanted)) {
             self.learning = Learning::Due(now);
             return None;
         }
@@ -310,15 +320,23 @@ impl Tended {
         self.wake().is_some_and(|wake| wake <= now)
     }
 
-    /// When the last decision wants to be looked at again.
+    /// When the last decision wants to be looked at again; before the first one, when a floor of ours has to be renewed.
     pub fn wake(&self) -> Option<Time> {
-        self.decision.as_ref().map(|d| d.plan.wake)
+        match &self.decision {
+            Some(decision) => Some(decision.plan.wake),
+            None => self.expires().filter(|_| self.policy.is_some()).map(|at| at - EXPIRES_SOON),
+        }
+    }
+
+    /// When a floor of ours expires.
+    fn expires(&self) -> Option<Time> {
+        let ours = self.sight.target.as_ref().ok().filter(|t| t.our_floor().is_some());
+        ours.and_then(|t| t.ledger.as_ref()).map(|l| l.expires)
     }
 
     /// A floor of ours would soon expire. With nothing learned the load is unknown, and what stands is held and renewed.
     fn expires_soon(&self, now: Time) -> bool {
-        let ours = self.sight.target.as_ref().ok().filter(|t| t.our_floor().is_some());
-        ours.and_then(|t| t.ledger.as_ref()).is_some_and(|l| l.expires < now + EXPIRES_SOON)
+        self.expires().is_some_and(|at| at <= now + EXPIRES_SOON)
     }
 
     /// Decides, within what all workloads together leave it. Gives the inputs too, for the log. None: there is no policy, or
@@ -405,7 +423,9 @@ impl Tended {
 
     /// Nothing that was decided so far may be written any more.
     pub fn revoke(&self) {
-        self.edition.fetch_add(1, Ordering::SeqCst);
+        /// Of all workloads, so that one that leaves and comes back gets nothing that was meant for the one before.
+        static EDITIONS: AtomicU64 = AtomicU64::new(0);
+        self.edition.store(EDITIONS.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     }
 
     /// What the sources of its metrics said last.

@@ -1,6 +1,6 @@
 //! The one loop: look, learn, ask, decide, act.
 
-use super::acting::{Acted, Actor, Intent};
+use super::acting::{Acted, Actor, Intent, Urgency};
 use super::ahead::{RampsAhead, ramps_ahead};
 use super::archive::Archive;
 use super::board::Board;
@@ -88,6 +88,7 @@ impl Ticker {
         let settle = (step.duration() / 12).min(Duration::from_secs(5));
         let mut last_polled = last_step(self.clock.now(), step);
         let mut offset = settle;
+        let mut woken = self.clock.now();
         self.look();
         loop {
             let unshown = self.show();
@@ -98,7 +99,7 @@ impl Ticker {
             }
             let due = last_polled + step.duration() + offset;
             let wake = self.tended.values().filter_map(|(t, _)| t.wake()).min().unwrap_or(due);
-            let sleep = due.min(wake.max(now + Duration::from_secs(1))).since(now).min(IDLE_MAX);
+            let sleep = due.min(wake.max(woken + Duration::from_secs(1))).since(now).min(IDLE_MAX);
             tokio::select! {
                 () = super::told_to_stop(&mut stop) => break,
                 Some(result) = learned.recv() => self.take_learned(result),
@@ -112,6 +113,7 @@ impl Ticker {
                 () = tokio::time::sleep(sleep) => {
                     self.look();
                     let now = self.clock.now();
+                    woken = now;
                     if now >= last_polled + step.duration() + offset {
                         last_polled = last_step(now, step);
                         offset = settle + settle.mul_f64(jitter.random::<f64>() / 4.0);
@@ -143,7 +145,10 @@ impl Ticker {
         let complete = self.cluster.synced(&Watched::ALL);
         let mut gone: BTreeSet<Workload> = self.tended.keys().cloned().collect();
         let (mut refused, mut count) = (BTreeMap::new(), gone.len());
-        for sight in self.cluster.sights(now) {
+        let mut sights = self.cluster.sights(now);
+        // where there are more than the limit, those with a floor of ours come first
+        sights.sort_by_key(|s| !s.carries_ours());
+        for sight in sights {
             let workload = sight.workload().clone();
             let known = self.tended.contains_key(&workload);
             if !known && count >= self.config.limits.workloads {
@@ -168,7 +173,9 @@ impl Ticker {
         for workload in gone {
             if let Some((tended, _)) = self.tended.remove(&workload) {
                 tended.revoke();
-                self.leaving.insert(workload, regarding(&tended));
+                if tended.sight.carries_ours() {
+                    self.leaving.insert(workload, regarding(&tended));
+                }
             }
         }
         self.refuse(refused);
@@ -387,13 +394,13 @@ impl Ticker {
                 continue;
             }
             let site = Site { workload: workload.clone(), target: target.target, max_replicas: target.max_replicas };
-            let delay = if actions.outcome == Outcome::Raised {
-                spread.mul_f64(jitter.random::<f64>() / 2.0)
-            } else {
-                spread.mul_f64((1.0 + jitter.random::<f64>()) / 2.0)
+            let (urgency, late) = match actions.outcome {
+                Outcome::Raised => (Urgency::Raise, 0.0),
+                _ => (Urgency::Other, 1.0),
             };
+            let delay = spread.mul_f64((late + jitter.random::<f64>()) / 2.0);
             tended.begin_write();
-            self.actor.start(site, Intent::Plan(plan), tended.edition(), delay);
+            self.actor.start(site, Intent::Plan(plan), urgency, tended.edition(), delay);
         }
     }
 

@@ -79,6 +79,11 @@ impl Sight {
     pub fn workload(&self) -> &Workload {
         &self.view.workload
     }
+
+    /// True where a ledger of ours stands.
+    pub fn carries_ours(&self) -> bool {
+        self.target.as_ref().is_ok_and(|t| t.ledger.is_some())
+    }
 }
 
 impl Cluster {
@@ -128,12 +133,14 @@ impl Cluster {
         self.read().autoscalers.values().filter_map(|a| a.as_ref().err().map(|u| u.problem.clone())).collect()
     }
 
-    /// Ledgers that cannot be read; nothing of their objects may be touched.
+    /// Ledgers that cannot be read, or whose autoscaler cannot; nothing of their objects may be touched.
     pub fn unreadable(&self) -> Vec<String> {
         let seen = self.read();
-        let on_autoscalers = seen.autoscalers.iter().filter_map(|((watched, (namespace, name)), a)| {
-            let error = a.as_ref().ok()?.ledger.as_ref().err()?;
-            Some(format!("{} {namespace}/{name}: {error}", watched.resource()))
+        let on_autoscalers = seen.autoscalers.iter().filter_map(|((watched, (namespace, name)), a)| match a {
+            Ok(a) => Some(format!("{} {namespace}/{name}: {}", watched.resource(), a.ledger.as_ref().err()?)),
+            Err(unread) => {
+                unread.ours.then(|| format!("a floor of ours may stand on what cannot be read: {}", unread.problem))
+            }
         });
         let on_workloads = seen.workloads.values().filter_map(|w| {
             let error = w.ledger.as_ref().err()?;
@@ -154,14 +161,15 @@ impl Cluster {
         sights
     }
 
-    /// Every autoscaler with a ledger of ours, and the workload it scales. KEDA copies a ScaledObject's annotations to the
-    /// HPA that it makes, our ledger among them: that copy is nobody's to act on.
+    /// Every autoscaler with a ledger of ours, and the workload it scales; one that scales something else by now counts as a
+    /// Deployment's, so that its floor is given back too. KEDA copies a ScaledObject's annotations to the HPA that it makes, our
+    /// ledger among them: that copy is nobody's to act on.
     pub fn ledgers(&self) -> Vec<(Workload, Target, Ledger)> {
         let seen = self.read();
         let on_autoscalers = seen.autoscalers.iter().filter_map(|((_, (namespace, _)), a)| {
             let a = a.as_ref().ok().filter(|a| !a.derived)?;
             let ledger = a.ledger.as_ref().ok()?.clone()?;
-            let kind = kind(&a.scales.0)?;
+            let kind = kind(&a.scales.0).unwrap_or(WorkloadKind::Deployment);
             let workload = Workload { namespace: namespace.clone(), name: a.scales.1.clone(), kind };
             Some((workload, a.target(), ledger))
         });
@@ -180,7 +188,9 @@ impl Cluster {
         match sight {
             Some(sight) if seen.workloads.get(&workload) == Some(&sight) => return,
             Some(sight) => drop(seen.workloads.insert(workload, sight)),
-            None => drop(seen.workloads.remove(&workload)),
+            // most workloads of a cluster are none of ours
+            None if seen.workloads.remove(&workload).is_none() => return,
+            None => {}
         }
         drop(seen);
         self.changed.notify_one();

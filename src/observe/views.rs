@@ -16,6 +16,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2 as hpa;
 use k8s_openapi::api::core::v1::{PodTemplateSpec, ResourceQuota};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -72,14 +73,20 @@ pub struct AutoscalerSight {
 pub struct Unread {
     /// Kind and name of what it scales. None: not known either, so it may be anything in its namespace.
     pub scales: Option<(String, String)>,
+    /// It carries a ledger: a floor of ours may stand on it.
+    pub ours: bool,
     /// What is wrong.
     pub problem: Problem,
 }
 
 impl Unread {
-    /// One of which nothing else is known.
-    pub fn of(problem: Problem) -> Box<Unread> {
-        Box::new(Unread { scales: None, problem })
+    /// One with these annotations.
+    pub fn of(
+        annotations: &BTreeMap<String, String>,
+        scales: Option<(String, String)>,
+        problem: Problem,
+    ) -> Box<Unread> {
+        Box::new(Unread { scales, ours: annotations.contains_key(LEDGER), problem })
     }
 }
 
@@ -222,7 +229,7 @@ pub fn stateful_set(object: &StatefulSet) -> Option<WorkloadSight> {
 /// An HPA.
 pub fn autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSight, Box<Unread>> {
     let scales = object.spec.as_ref().map(|s| (s.scale_target_ref.kind.clone(), s.scale_target_ref.name.clone()));
-    read_autoscaler(object).map_err(|problem| Box::new(Unread { scales, problem }))
+    read_autoscaler(object).map_err(|problem| Unread::of(object.annotations(), scales, problem))
 }
 
 fn read_autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSight, Problem> {
@@ -310,7 +317,7 @@ fn target(t: &hpa::MetricTarget, place: &dyn Fn() -> String) -> Result<MetricTar
 
 /// A ScaledObject.
 pub fn scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Box<Unread>> {
-    read_scaled_object(object).map_err(|problem| Box::new(Unread { scales: scales(object), problem }))
+    read_scaled_object(object).map_err(|problem| Unread::of(object.annotations(), scales(object), problem))
 }
 
 /// Kind and name of what a ScaledObject scales.

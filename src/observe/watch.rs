@@ -51,7 +51,8 @@ pub fn watch(client: &Client, cluster: &Arc<Cluster>, clock: &Arc<dyn Clock>) ->
                 Ok(hpa) => views::autoscaler(hpa),
                 Err(error) => {
                     let place = format!("HorizontalPodAutoscaler {}/{}", key.0, key.1);
-                    Err(views::Unread::of(Problem::new(place, hpa_resource().api_version, error.to_string())))
+                    let problem = Problem::new(place, hpa_resource().api_version, error.to_string());
+                    Err(views::Unread::of(o.annotations(), None, problem))
                 }
             });
             c.keep_autoscaler(Watched::Autoscalers, key, sight);
@@ -150,12 +151,13 @@ pub fn watch_pods(
 /// Watches ScaledObjects if the cluster has the kind; returns when it has not, or no longer.
 async fn scaled_objects(client: &Client, cluster: &Cluster, clock: &dyn Clock) {
     let resource = scaled_object_resource();
+    let none = || {
+        cluster.begin(Watched::ScaledObjects);
+        cluster.done(Watched::ScaledObjects);
+    };
     match has_group(client, &resource.group).await {
         Ok(true) => {}
-        Ok(false) => {
-            cluster.begin(Watched::ScaledObjects);
-            return cluster.done(Watched::ScaledObjects);
-        }
+        Ok(false) => return none(),
         Err(error) => return cluster.failing(Watched::ScaledObjects, clock.now(), chain(&error)),
     }
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -163,7 +165,8 @@ async fn scaled_objects(client: &Client, cluster: &Cluster, clock: &dyn Clock) {
     while let Some(event) = stream.next().await {
         let gone = matches!(&event, Err(watcher::Error::InitialListFailed(kube::Error::Api(s))) if s.code == 404);
         if gone {
-            return;
+            // another kind of the group may have stayed
+            return none();
         }
         let keep = |key: &Key, object: Option<&DynamicObject>| {
             cluster.keep_autoscaler(Watched::ScaledObjects, key, object.map(views::scaled_object));

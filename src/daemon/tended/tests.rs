@@ -1,7 +1,11 @@
 use super::*;
 use crate::actuate::{Call, DECISION_AGE_MAX, WriteError};
+use crate::daemon::learning::Lesson;
+use crate::error::Problem;
 use crate::plan::nodes::Placement;
 use crate::policy::{Workload, WorkloadKind, WorkloadView};
+use crate::series::Series;
+use crate::tick::MetricMemory;
 
 const CONFIG: &str = r#"
 mode = "act"
@@ -89,6 +93,7 @@ fn a_decision_that_grew_too_old_is_made_again_at_once_and_no_other() {
 fn a_floor_is_renewed_while_its_workload_still_learns() {
     let mut tended = learning(sight(0, 12, Some((12, at(15)))), at(0));
     assert_eq!(tended.tick(at(5), ROOM), None, "there is time");
+    assert_eq!(tended.wake(), Some(at(10)), "whatever the step");
     let tick = tended.tick(at(11), ROOM).unwrap();
     let plan = tended.decision.clone().unwrap().plan;
     assert_eq!((plan.replicas, plan.reason), (12, crate::plan::Reason::HoldStale), "what stands is held");
@@ -120,5 +125,36 @@ fn a_clock_set_back_puts_off_neither_learning_nor_samples() {
     assert!(tended.lesson(at(40)).is_none(), "a correction");
     tended.feeds = vec![Feed::new(at(101), SourceState::Fresh)];
     tended.set_back(at(40), Step::MINUTE);
+    assert_eq!(tended.feeds[0].source, SourceState::Stale, "nobody knows how old the newest sample is");
+    // what learning that began before brings is of a time to come, too
+    let edition = tended.edition().0;
+    let history = Series::new(at(101), Step::MINUTE, 1);
+    let memory = MetricMemory::learn(&history, tended.policy.as_ref().unwrap(), 10.0);
+    let lessons = Ok(vec![Lesson { memory, history, next: at(101) }]);
+    let learned = Learned { workload: tended.sight.workload().clone(), edition, lessons };
     assert!(tended.lesson(at(40)).is_some());
+    assert_eq!(tended.learned(learned, at(41), false, false), None);
+    assert!(tended.lesson(at(41)).is_some(), "once more");
+}
+
+#[test]
+fn a_workload_that_comes_back_gets_nothing_that_was_meant_for_the_one_before() {
+    let (before, after) = (learning(sight(0, 3, None), at(0)), learning(sight(0, 3, None), at(0)));
+    assert_ne!(before.edition().0, after.edition().0);
+}
+
+#[test]
+fn what_waits_to_be_written_is_dropped_when_an_autoscaler_appears() {
+    let mut tended = learning(sight(0, 3, None), at(0));
+    let (edition, newest) = tended.edition();
+    let mut scaled = sight(1, 3, None);
+    assert!(tended.look(scaled.clone(), &config(), at(1)));
+    assert_eq!(newest.load(Ordering::SeqCst), edition, "nothing has changed");
+    scaled.target.as_mut().unwrap().target = Target::Hpa { name: "web".into() };
+    assert!(tended.look(scaled.clone(), &config(), at(2)));
+    let hpa = newest.load(Ordering::SeqCst);
+    assert_ne!(hpa, edition);
+    scaled.target = Err(Problem::new("HorizontalPodAutoscaler shop/web", "autoscaling/v2", "something else"));
+    assert!(tended.look(scaled, &config(), at(3)));
+    assert_ne!(newest.load(Ordering::SeqCst), hpa);
 }

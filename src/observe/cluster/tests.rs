@@ -114,4 +114,29 @@ fn what_changes_nothing_is_no_news() {
     assert!(news());
     keep(None);
     assert!(news());
+    cluster.keep_workload(Watched::Deployments, &key("shop", "db"), None);
+    assert!(!news(), "most workloads are none of ours");
+}
+
+#[test]
+fn a_floor_is_given_back_whatever_its_autoscaler_scales_by_now() {
+    let cluster = Cluster::default();
+    let text = r#"{"original":2,"floor":40,"reason":"forecast","expires":"2027-01-15T08:00:00Z"}"#;
+    let ledger = Ledger::parse(text).unwrap();
+    let moved = AutoscalerSight { ledger: Ok(Some(ledger.clone())), ..autoscaler("web", "Rollout", "web") };
+    cluster.keep_autoscaler(Watched::Autoscalers, &key("shop", "web"), Some(Ok(moved)));
+    let target = Target::Hpa { name: "web".into() };
+    assert_eq!(cluster.ledgers(), [(workload("web").view.workload, target, ledger)]);
+    let problem = Problem::new("HorizontalPodAutoscaler shop/api", "autoscaling/v2", "something else");
+    let unread = |annotations: &[(String, String)]| {
+        let annotations = annotations.iter().cloned().collect();
+        cluster.keep_autoscaler(
+            Watched::Autoscalers,
+            &key("shop", "api"),
+            Some(Err(Unread::of(&annotations, None, problem.clone()))),
+        );
+        cluster.unreadable().len()
+    };
+    assert_eq!(unread(&[]), 0, "nothing of ours");
+    assert_eq!(unread(&[(crate::actuate::LEDGER.into(), text.into())]), 1);
 }
