@@ -141,6 +141,42 @@ fn what_git_has_is_judged_by_what_the_cluster_says() {
 }
 
 #[test]
+fn what_names_no_namespace_may_go_to_any() {
+    let rules = |metadata: &str, peaks: &[(&str, u32)]| -> Vec<&str> {
+        let text = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {metadata}\nspec: {{maxReplicas: 5, scaleTargetRef: {{kind: Deployment, name: web}}}}\n"
+        );
+        let peak_replicas = peaks.iter().map(|(name, peak)| ((*name).to_owned(), *peak)).collect();
+        let context = Context { peak_replicas, ..Context::default() };
+        lint(&objects("a.yaml", &text).unwrap(), &context).findings.iter().map(|f| f.rule).collect()
+    };
+    let below = ["max-replicas-below-peak"];
+    let (anywhere, shop) = ("{name: web}", "{name: web, namespace: shop}");
+    assert_eq!(rules(anywhere, &[("shop/web", 80)]), below);
+    assert_eq!(rules(anywhere, &[("shop/other", 80)]), [""; 0]);
+    assert_eq!(rules(anywhere, &[("*", 5), ("web", 5), ("shop/web", 80)]), below, "what says most goes first");
+    assert_eq!(rules(anywhere, &[("shop/web", 80), ("default/web", 5)]), [""; 0]);
+    assert_eq!(rules(shop, &[("shop/web", 80)]), below);
+    assert_eq!(rules(shop, &[("other/web", 80)]), [""; 0]);
+}
+
+#[test]
+fn helm_is_spoken_of_where_a_template_is() {
+    let help = |text: &str| objects("f.yaml", text).unwrap_err().help;
+    assert_eq!(help("kind: Pod\nkind: Pod\n"), "");
+    let template = help("{{- if .Values.web }}\nkind: Pod\n{{- end }}\n");
+    assert!(template.contains("helm template"), "{template}");
+}
+
+#[test]
+fn a_schedule_that_the_api_refuses_is_said_to_be_refused() {
+    let report = report(&root("tests/data/lint/bad/budgets.yaml"));
+    let happens = |text: &str| report.findings.iter().find(|f| f.message.starts_with(text)).unwrap().happens;
+    assert!(happens("\"@every 1h\"").contains("refuses"));
+    assert!(happens("\"@daily junk\"").contains("disrupts nothing"));
+}
+
+#[test]
 fn nesting_is_bounded_before_it_is_read() {
     let read = |text: &str| forescale::lint::objects("f.yaml", text).map(|o| o.len()).map_err(|e| e.to_string());
     let (found, flow) = (read(&"- ".repeat(1_000_000)), read(&"[".repeat(1_000_000)));
@@ -312,11 +348,17 @@ fn exit_codes_tell_clean_findings_and_unreadable_apart() {
     assert!(text.contains("at run time:") && text.contains("instead:"), "{text}");
     assert_eq!(run(&[]).0, Some(2));
     assert_eq!(run(&["no-such-file.yaml"]).0, Some(2));
-    for (peak, code) in [("*=3", 0), ("web=3", 0), ("default/web=3", 0), ("3", 0), ("webb=3", 2), ("default/webb=3", 2)]
-    {
+    // its objects name no namespace
+    let good = ["*=3", "web=3", "default/web=3", "shop/web=3", "3"].map(|peak| (peak, 0));
+    let wrong = ["webb=3", "default/webb=3", "shop/webb=3"].map(|peak| (peak, 2));
+    for (peak, code) in good.into_iter().chain(wrong) {
         let (found, _, error) = run(&["tests/data/lint/good/all.yaml", "--peak-replicas", peak]);
         assert_eq!(found, Some(code), "{peak}: {error}");
         assert_eq!(error.contains("found") && error.contains("web?"), code == 2, "{error}");
+    }
+    for (peak, code) in [("warm/batch=3", 1), ("shop/batch=3", 2)] {
+        let (found, _, error) = run(&["tests/data/lint/bad/placeholders.yaml", "--peak-replicas", peak]);
+        assert_eq!(found, Some(code), "{peak}: {error}");
     }
     let (code, _, error) = run(&["tests/data/lint/broken.txt", "--json"]);
     assert_eq!(code, Some(2), "{error}");

@@ -28,7 +28,7 @@ pub struct Args {
     /// Where people work whose hours budgets are meant for
     #[arg(long, value_name = "ZONE", value_parser = super::zone)]
     time_zone: Option<String>,
-    /// Replicas of the forecast peak: of one workload, or N alone for each
+    /// Replicas of the forecast peak: of one workload, or N alone for each; objects that name no namespace may be of any
     #[arg(long, value_name = "[[NAMESPACE/]NAME=]N", value_parser = peak)]
     peak_replicas: Vec<(String, u32)>,
     /// A running daemon that is asked for the peak of each workload's day ahead; --peak-replicas goes before it
@@ -123,17 +123,18 @@ fn unmatched(name: &str, all: &[Object]) -> Option<Problem> {
         "HorizontalPodAutoscaler" | "ScaledObject" => Some(o.root.get("spec.scaleTargetRef.name")?.words()),
         _ => None,
     };
-    let full: Vec<String> = all.iter().filter_map(|o| Some(format!("{}/{}", o.namespace, own(o)?))).collect();
-    let bare = |full: &str| full.split_once('/').is_some_and(|(_, bare)| bare == name);
-    if name == "*" || full.iter().any(|full| full == name || bare(full)) {
+    let owned: Vec<(&Object, String)> = all.iter().filter_map(|o| Some((o, own(o)?))).collect();
+    if name == "*" || owned.iter().any(|(o, own)| o.is_meant(name, own)) {
         return None;
     }
     let problem = Problem::new("--peak-replicas", "a workload among the objects, as [NAMESPACE/]NAME", name);
-    let known = full.iter().map(|full| match full.split_once('/') {
-        Some((_, bare)) if !name.contains('/') => bare,
-        _ => full.as_str(),
+    let known = owned.iter().map(|(o, own)| match name.split_once('/') {
+        Some((namespace, _)) if !o.is_placed() => format!("{namespace}/{own}"),
+        Some(_) => format!("{}/{own}", o.namespace),
+        None => own.clone(),
     });
-    let near = did_you_mean(name, known);
+    let known: Vec<String> = known.collect();
+    let near = did_you_mean(name, known.iter().map(String::as_str));
     Some(problem.help(near.map(|near| format!("did you mean {near}?")).unwrap_or_default()))
 }
 
@@ -186,7 +187,7 @@ fn text(report: &Report) -> String {
 
 /// Kinds that are asked for in a cluster: group, version, kind.
 #[cfg(feature = "daemon")]
-const ASKED: [(&str, &str, &str); 9] = [
+const ASKED: [(&str, &str, &str); 10] = [
     ("karpenter.sh", "v1", "NodePool"),
     ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("keda.sh", "v1alpha1", "ScaledObject"),
@@ -195,6 +196,7 @@ const ASKED: [(&str, &str, &str); 9] = [
     ("apps", "v1", "Deployment"),
     ("apps", "v1", "StatefulSet"),
     ("", "v1", "ResourceQuota"),
+    ("", "v1", "LimitRange"),
     ("autoscaling.x-k8s.io", "v1beta1", "CapacityBuffer"),
 ];
 

@@ -37,7 +37,7 @@ const POOL_ROUNDS: usize = 130;
   forescale release --all --expired --dry-run")]
 pub struct Args {
     /// The workload; NAME alone needs --namespace
-    #[arg(value_name = "[NAMESPACE/]NAME", required_unless_present_any = ["all", "namespace"])]
+    #[arg(value_name = "[NAMESPACE/]NAME")]
     name: Option<String>,
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
@@ -58,6 +58,9 @@ pub struct Args {
 impl Args {
     /// The same with the namespace of NAMESPACE/NAME in its place.
     fn placed(&self) -> Result<Args, Problem> {
+        if self.name.is_none() && self.namespace.is_none() && !self.all {
+            return Err(Problem::new("release", "NAMESPACE/NAME, --namespace NAMESPACE or --all", "none"));
+        }
         let mut args = self.clone();
         if let Some((namespace, name)) = self.name.as_deref().and_then(|text| text.split_once('/')) {
             if namespace.is_empty() || name.is_empty() || self.namespace.as_ref().is_some_and(|n| n != namespace) {
@@ -274,6 +277,11 @@ mod tests {
         assert_eq!(placed(&["-n", "shop"]), Ok(("shop".into(), String::new())));
         for words in [&["-n", "other", "shop/web"][..], &["/web"], &["shop/"]] {
             assert!(placed(words).is_err(), "{words:?}");
+        }
+        assert_eq!(placed(&["--all"]), Ok((String::new(), String::new())));
+        let wanted = "release: expected NAMESPACE/NAME, --namespace NAMESPACE or --all; found none";
+        for words in [&["--expired"][..], &[]] {
+            assert_eq!(placed(words), Err(wanted.into()), "{words:?}");
         }
     }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   forescale status
-  kubectl -n forescale port-forward deploy/forescale 8080 &  forescale status --url http://127.0.0.1:8080 --json")]
+  kubectl -n forescale port-forward deploy/forescale 8080 &
+  forescale status --url http://127.0.0.1:8080 --json")]
 pub struct Args {
     #[command(flatten)]
     daemon: DaemonArgs,
@@ -207,6 +208,16 @@ pub(super) fn age(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_can_be_pasted_from_the_help() {
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("status"));
+        let help = command.get_after_help().unwrap().to_string();
+        assert!(help.contains("port-forward"), "{help}");
+        for line in help.lines() {
+            assert!(line.len() <= 80 && !line.contains("&  "), "{line:?} is wrapped");
+        }
+    }
 
     #[test]
     fn what_a_source_costs_and_its_cap_are_said() {

@@ -63,7 +63,7 @@ pub struct Finding {
 pub struct Context {
     /// Where people work whose hours budgets are meant for.
     pub time_zone: Option<jiff::tz::TimeZone>,
-    /// Replicas of the forecast peak, by `namespace/name`, or by `*` for every workload.
+    /// Replicas of the forecast peak, by `namespace/name`, by `name`, or by `*` for every workload.
     pub peak_replicas: Vec<(String, u32)>,
     /// From a decision to serving.
     pub lead_time: Option<Duration>,
@@ -72,11 +72,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// Replicas of the forecast peak of a workload.
-    fn peak(&self, namespace: &str, name: &str) -> Option<u32> {
-        let full = format!("{namespace}/{name}");
-        let of = |key: &str| self.peak_replicas.iter().find(|(k, _)| k == key).map(|(_, n)| *n);
-        of(&full).or_else(|| of(name)).or_else(|| of("*"))
+    /// Replicas of the forecast peak of the workload of this name where the object is: what says most of it goes first.
+    fn peak(&self, object: &Object, name: &str) -> Option<u32> {
+        let full = format!("{}/{name}", object.namespace);
+        let rank = |key: &str| match key {
+            "*" => Some(3),
+            _ if key == full => Some(0),
+            _ if object.is_meant(key, name) => Some(if key.contains('/') { 1 } else { 2 }),
+            _ => None,
+        };
+        let fitting = self.peak_replicas.iter().filter_map(|(key, peak)| Some((rank(key)?, *peak)));
+        fitting.min_by_key(|(rank, _)| *rank).map(|(_, peak)| peak)
     }
 }
 
@@ -108,7 +114,7 @@ pub fn lint(objects: &[Object], context: &Context) -> Report {
             | "ReplicaSet"
             | "Pod"
             | "PodTemplate" => pods::check(objects, object, &mut report.findings),
-            "ResourceQuota" | "CapacityBuffer" => true,
+            "ResourceQuota" | "LimitRange" | "CapacityBuffer" => true,
             _ => gone,
         };
         annotations::check(object, &mut report.findings);

@@ -106,7 +106,7 @@ impl Entry<'_> {
             _ => {}
         }
         if let Some(d) = duration.map(Node::words)
-            && (go_duration(&d).is_none_or(|t| t.as_secs() % 60 != 0) || d.trim_end_matches("0s").contains('s'))
+            && (!is_duration(&d) || go_duration(&d).is_none())
         {
             let message = format!("duration {d:?} is not in hours and minutes");
             self.say(findings, "budget-duration", "duration", message, String::new());
@@ -128,7 +128,8 @@ impl Entry<'_> {
             }
             Err(expected) => {
                 let message = format!("{text:?}: expected {expected}");
-                self.say(findings, "budget-cron", "schedule", message, repaired(&text));
+                let rule = if is_admitted(&text) { "budget-cron" } else { "budget-schedule" };
+                self.say(findings, rule, "schedule", message, repaired(&text));
             }
         }
     }
@@ -181,6 +182,25 @@ impl Entry<'_> {
     }
 }
 
+/// Whether the API takes a duration: hours, minutes, or hours and minutes, and then `0s` or nothing.
+fn is_duration(text: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let text = text.strip_suffix("0s").unwrap_or(text);
+    match text.strip_suffix('m') {
+        Some(rest) => match rest.split_once('h') {
+            Some((hours, minutes)) => number(hours) && number(minutes),
+            None => number(rest),
+        },
+        None => text.strip_suffix('h').is_some_and(number),
+    }
+}
+
+/// Whether the API takes a schedule, be it right or not: what begins with a name, or has five fields.
+fn is_admitted(schedule: &str) -> bool {
+    let names = ["@annually", "@yearly", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+    names.iter().any(|name| schedule.starts_with(name)) || schedule.split_whitespace().count() >= 5
+}
+
 /// A schedule that does what a broken one seems to mean. Empty: it is not clear.
 fn repaired(text: &str) -> String {
     let mut fields: Vec<&str> = text.split_whitespace().filter(|f| !f.contains("TZ=")).collect();
@@ -205,5 +225,22 @@ fn repaired(text: &str) -> String {
     match Cron::parse(&fixed) {
         Ok(_) => format!("schedule: \"{fixed}\"{duration}"),
         Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_the_form_that_the_api_wants() {
+        for text in ["8h", "90m", "1h30m", "0h", "12h0m0s", "8h0s", "90m0s"] {
+            assert!(is_duration(text), "{text}");
+        }
+        for text in
+            ["", "0s", "30s", "60s", "3600s", "1h30s", "1m00s", "30m1h", "1h2h", "1m2m", "1h 5m", "h5m", "h", "8"]
+        {
+            assert!(!is_duration(text), "{text}");
+        }
     }
 }

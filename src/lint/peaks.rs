@@ -32,7 +32,7 @@ pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, fi
     let workloads = objects.iter().filter(|o| matches!(o.kind.as_str(), "Deployment" | "StatefulSet"));
     let peaks: Vec<Peak<'_>> = workloads
         .filter(|o| !is_placeholder(objects, o))
-        .filter_map(|o| Some(Peak { workload: o, pods: f64::from(context.peak(&o.namespace, &o.name)?) }))
+        .filter_map(|o| Some(Peak { workload: o, pods: f64::from(context.peak(o, &o.name)?) }))
         .collect();
     for resource in ["cpu", "memory"] {
         let need: f64 = peaks.iter().filter_map(|p| p.asks("requests", resource)).sum();
@@ -51,7 +51,7 @@ pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, fi
             found(findings, "limits-below-peak", pool, at, &field, message, instead);
         }
     }
-    for quota in objects.iter().filter(|o| o.kind == "ResourceQuota") {
+    for quota in objects.iter().filter(|o| o.kind == "ResourceQuota" && !is_scoped(o)) {
         let own = || peaks.iter().filter(|p| p.workload.namespace == quota.namespace);
         let ask = |of, resource| own().filter_map(|p| p.asks(of, resource)).sum::<f64>();
         let pods = own().map(|p| p.pods).sum::<f64>();
@@ -75,6 +75,12 @@ pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, fi
             }
         }
     }
+}
+
+/// Whether it counts only some pods.
+fn is_scoped(quota: &Object) -> bool {
+    let scopes = ["spec.scopes", "spec.scopeSelector.matchExpressions"];
+    scopes.iter().any(|field| quota.root.get(field).is_some_and(|at| !at.items().is_empty()))
 }
 
 fn amount(resource: &str, value: f64) -> String {

@@ -3,6 +3,7 @@
 use crate::error::{Problem, shorten};
 use saphyr::{LoadableYamlNode, MarkedYaml, Marker, Scalar, YamlData};
 use saphyr_parser::{Event, Parser};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Longest text that is read, bytes.
@@ -113,16 +114,31 @@ pub struct Object {
     pub file: String,
     /// It is what a cluster has, not what somebody wrote.
     pub live: bool,
-    /// `apiVersion`.
+    /// `apiVersion`; that of its list where it has none.
     pub api_version: String,
-    /// `kind`; empty where it has none.
+    /// `kind`; that of its list where it has none, else empty.
     pub kind: String,
-    /// `metadata.namespace`, "default" where it has none.
+    /// `metadata.namespace`, "default" where it has none: see `is_placed`.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
     /// All of it.
     pub root: Node,
+}
+
+impl Object {
+    /// Whether `[NAMESPACE/]NAME` means what bears this name in its namespace; where that is not written it may be any.
+    pub fn is_meant(&self, text: &str, name: &str) -> bool {
+        match text.split_once('/') {
+            Some((namespace, bare)) => bare == name && (namespace == self.namespace || !self.is_placed()),
+            None => text == name,
+        }
+    }
+
+    /// Whether its namespace is written.
+    pub fn is_placed(&self) -> bool {
+        self.root.get("metadata.namespace").is_some_and(|namespace| !namespace.words().is_empty())
+    }
 }
 
 impl fmt::Display for Object {
@@ -142,14 +158,17 @@ pub fn objects(file: &str, text: &str) -> Result<Vec<Object>, Problem> {
     }
     let documents = MarkedYaml::load_from_str(text).map_err(|e| {
         let place = format!("{file}:{}:{}", e.marker().line(), e.marker().col() + 1);
-        Problem::new(place, "YAML or JSON of Kubernetes objects", shorten(&e.to_string()))
-            .help("templates of Helm have to be rendered first: helm template … | forescale lint -")
+        let problem = Problem::new(place, "YAML or JSON of Kubernetes objects", shorten(&e.to_string()));
+        match text.contains("{{") {
+            true => problem.help("templates of Helm have to be rendered first: helm template … | forescale lint -"),
+            false => problem,
+        }
     })?;
     let mut all = Vec::new();
     for document in &documents {
         let node = convert(document, 0);
         if node.value != Value::Null {
-            open(file, node, &mut all);
+            open(file, node, ("", ""), &mut all);
         }
     }
     Ok(all)
@@ -171,15 +190,21 @@ fn too_deep(text: &str) -> Option<Marker> {
     None
 }
 
-fn open(file: &str, node: Node, all: &mut Vec<Object>) {
-    let text = |path: &str| node.get(path).map(Node::words).unwrap_or_default();
-    let kind = text("kind");
-    if kind.ends_with("List") && node.get("items").is_some() {
-        let items = node.get("items").map(Node::items).unwrap_or_default().to_vec();
-        return items.into_iter().for_each(|item| open(file, item, all));
+/// Notes an object, or those of a list. `given`: the apiVersion and the kind of one that names none.
+fn open(file: &str, node: Node, given: (&str, &str), all: &mut Vec<Object>) {
+    let text = |path: &str, other: &str| {
+        let own = node.get(path).map(Node::words).filter(|own| !own.is_empty());
+        own.unwrap_or_else(|| other.to_owned())
+    };
+    let (api_version, kind) = (text("apiVersion", given.0), text("kind", given.1));
+    if let Some(of) = kind.strip_suffix("List")
+        && let Some(items) = node.get("items")
+    {
+        // a List by itself says nothing of its items, one of a kind says it for them
+        let given = if of.is_empty() { ("", "") } else { (api_version.as_str(), of) };
+        return items.items().iter().for_each(|item| open(file, item.clone(), given, all));
     }
-    let namespace = Some(text("metadata.namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
-    let (api_version, name) = (text("apiVersion"), text("metadata.name"));
+    let (namespace, name) = (text("metadata.namespace", "default"), text("metadata.name", ""));
     all.push(Object { file: file.to_owned(), live: false, api_version, kind, namespace, name, root: node });
 }
 
@@ -204,10 +229,31 @@ fn convert(yaml: &MarkedYaml<'_>, depth: usize) -> Node {
                 }
                 (key.words(), value)
             };
-            Value::Map(entries.iter().map(entry).collect())
+            Value::Map(merged(entries.iter().map(entry).collect()))
         }
         YamlData::Tagged(_, inner) => return convert(inner, depth + 1),
         YamlData::Alias(_) | YamlData::BadValue => Value::Null,
     };
     Node { line, column, value }
+}
+
+/// Entries with those that merge keys (`<<`) bring: own ones go first, then those of earlier mappings.
+fn merged(entries: Vec<(String, Node)>) -> Vec<(String, Node)> {
+    let (merges, mut all): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key == "<<");
+    if merges.is_empty() {
+        return all;
+    }
+    let mut known: BTreeSet<String> = all.iter().map(|(key, _)| key.clone()).collect();
+    for (_, from) in merges {
+        let mappings = match from.value {
+            Value::List(items) => items,
+            _ => vec![from],
+        };
+        for mapping in mappings {
+            if let Value::Map(entries) = mapping.value {
+                all.extend(entries.into_iter().filter(|(key, _)| known.insert(key.clone())));
+            }
+        }
+    }
+    all
 }

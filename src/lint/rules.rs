@@ -47,6 +47,13 @@ pub const RULES: &[Rule] = &[
         BUDGET,
     ),
     rule_of(
+        "budget-schedule",
+        Error,
+        "a schedule that is neither five fields nor a name such as @daily: @every 1h, four fields",
+        "the API refuses the object (422)",
+        BUDGET,
+    ),
+    rule_of(
         "budget-cron",
         Error,
         "a schedule that the API accepts and Karpenter cannot read: a range that ends before it begins, weekday 7, hour 25, six fields, a time zone",
@@ -70,7 +77,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "budget-duration",
         Error,
-        "a duration in other units than hours and minutes",
+        "a duration in another form than hours, minutes, or hours and then minutes, such as 3600s or 30m1h",
         "the API refuses the object (422)",
         "duration: 1h30m",
     ),
@@ -162,7 +169,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "hpa-without-request",
         Error,
-        "an HPA or a KEDA trigger on cpu or memory utilization over containers without a request",
+        "an HPA or a KEDA trigger on cpu or memory utilization over containers (and sidecars among the init containers) without a request, where neither the pod as a whole has one nor a LimitRange fills it in",
         "the HPA cannot compute it (FailedGetResourceMetric) and does not scale",
         "resources:\n  requests: {cpu: 500m}",
     ),
@@ -204,7 +211,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "quota-below-peak",
         Error,
-        "a ResourceQuota on cpu, memory or pods below what the peak asks for; other resources are not judged (needs --peak-replicas or --peaks-from)",
+        "a ResourceQuota on cpu, memory or pods below what the peak asks for; other resources, and quotas with scopes, which do not count every pod, are not judged (needs --peak-replicas or --peaks-from)",
         "pods beyond it are never created: the Deployment says FailedCreate, and nothing is Pending",
         "",
     ),

@@ -97,7 +97,7 @@ fn scaled(objects: &[Object], scaler: &Object, context: &Context, findings: &mut
     let (min, max) = bounds(scaler);
     let by = if max.is_none() { " (KEDA's own, where maxReplicaCount is absent)" } else { "" };
     let target = scaler.root.get("spec.scaleTargetRef.name").map(Node::words).unwrap_or_default();
-    let peak = context.peak(&scaler.namespace, &target);
+    let peak = context.peak(scaler, &target);
     if let Some(((at, most), peak)) = most(scaler).zip(peak)
         && most < f64::from(peak)
     {
@@ -127,17 +127,47 @@ fn scaled(objects: &[Object], scaler: &Object, context: &Context, findings: &mut
             found(findings, "replicas-in-git", written, at, "spec.replicas", message, String::new());
         }
     }
-    let containers = pod(workload).and_then(|p| p.get("spec.containers")).map(Node::items).unwrap_or_default();
+    requests(objects, workload, scaler, findings);
+}
+
+/// Whether a container, or a pod as a whole, has a request of it. A limit stands for one that is not there.
+fn asks(of: &Node, resource: &str) -> bool {
+    let given = |key: &str| of.entry("resources")?.entry(key)?.entry(resource);
+    given("requests").or_else(|| given("limits")).is_some()
+}
+
+/// Whether the API fills in a request where a container has none: it takes bounds for defaults that are not there.
+fn is_filled(objects: &[Object], namespace: &str, resource: &str) -> bool {
+    let ranges = objects.iter().filter(|o| o.kind == "LimitRange" && o.namespace == namespace);
+    let mut limits = ranges.filter_map(|o| o.root.get("spec.limits")).flat_map(Node::items);
+    let names = |limit: &Node, key: &str| limit.entry(key).is_some_and(|of| of.entry(resource).is_some());
+    limits.any(|limit| {
+        limit.entry("type").and_then(Node::text) == Some("Container")
+            && ["defaultRequest", "default", "min", "max"].iter().any(|key| names(limit, key))
+    })
+}
+
+/// Containers without the request that a utilization is a share of.
+fn requests(objects: &[Object], workload: &Object, scaler: &Object, findings: &mut Vec<Finding>) {
+    let Some(spec) = pod(workload).and_then(|p| p.entry("spec")) else { return };
+    let items = |of: &str| spec.entry(of).map(Node::items).unwrap_or_default().iter();
+    // an init container that goes on beside the others counts like them
+    let sidecar = |c: &&Node| c.entry("restartPolicy").and_then(Node::text) == Some("Always");
+    let mut containers: Vec<(&str, &Node)> = items("containers").map(|c| ("containers", c)).collect();
+    containers.extend(items("initContainers").filter(sidecar).map(|c| ("initContainers", c)));
     for aim in utilizations(scaler) {
-        let meant = |c: &&Node| aim.container.is_none() || aim.container == c.entry("name").map(Node::words);
-        // a limit stands for a request that is not there
-        let given = |c: &Node, of: &str| c.get("resources").and_then(|r| r.entry(of)?.entry(&aim.resource)).is_some();
-        for container in containers.iter().filter(meant).filter(|c| !given(c, "requests") && !given(c, "limits")) {
+        let what = &aim.resource;
+        // what the pod asks for as a whole does not say what one container does
+        if aim.container.is_none() && asks(spec, what) || is_filled(objects, &workload.namespace, what) {
+            continue;
+        }
+        for (list, container) in containers.iter().filter(|(_, c)| !asks(c, what)) {
             let name = container.entry("name").map(Node::words).unwrap_or_default();
-            let what = &aim.resource;
-            let message = format!("container {name} has no {what} request; {scaler} scales on {what} utilization");
-            let field = "spec.template.spec.containers";
-            found(findings, "hpa-without-request", workload, container, field, message, String::new());
+            if aim.container.as_ref().is_none_or(|only| *only == name) {
+                let message = format!("container {name} has no {what} request; {scaler} scales on {what} utilization");
+                let field = format!("spec.template.spec.{list}");
+                found(findings, "hpa-without-request", workload, container, &field, message, String::new());
+            }
         }
     }
 }
