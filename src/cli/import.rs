@@ -2,9 +2,8 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
-use crate::policy::import::{Imported, import};
+use crate::policy::import::{Imported, import_all};
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::PathBuf;
 
 /// Turn CronHPA objects, KEDA cron triggers and CronJobs that run `kubectl scale` into schedules.
@@ -13,7 +12,7 @@ use std::path::PathBuf;
     after_help = "Example:\n  kubectl get cronhpa,scaledobject,cronjob -A -o yaml | forescale import -\n\nNothing is written to the cluster: the annotations are printed, with the minutes of the week to come in which they\nwould ask for another number than the original does."
 )]
 pub struct Args {
-    /// YAML or JSON of Kubernetes objects (- for standard input)
+    /// YAML or JSON of Kubernetes objects, read as one text (- for standard input)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Zone of objects that say none (CronHPA and CronJobs run on their controller's clock)
@@ -27,20 +26,24 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let (mut imported, mut problems, mut skipped) = (Vec::new(), Vec::new(), 0);
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for file in &args.files {
-        let mut text = String::new();
         let name = file.display().to_string();
-        match name.as_str() {
-            "-" => std::io::stdin().read_to_string(&mut text).map(drop),
-            _ => std::fs::read_to_string(file).map(|content| text = content),
+        let text = match name.as_str() {
+            "-" => std::io::read_to_string(std::io::stdin()),
+            _ => std::fs::read_to_string(file),
+        };
+        match text {
+            Ok(text) => files.push((name, text)),
+            Err(e) => problems.push(Problem::new(name, "a readable YAML or JSON file of UTF-8 text", e.to_string())),
         }
-        .map_err(|e| Problem::new(&name, "a readable YAML or JSON file of UTF-8 text", e.to_string()))?;
-        let (found, wrong, others) = import(&name, &text, &args.time_zone, now);
-        imported.extend(found);
-        problems.extend(wrong);
-        skipped += others;
     }
+    if files.is_empty() {
+        return Err(Failure::Usage(problems));
+    }
+    let texts: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let (imported, found, skipped) = import_all(&texts, &args.time_zone, now);
+    problems.extend(found);
     match args.json {
         true => super::print_json(&imported)?,
         false => super::print(&imported.iter().map(show).collect::<Vec<_>>().join("\n"))?,

@@ -4,6 +4,7 @@
 //! lasts from a job to the next that sets another number. What cannot be said exactly is shown as a difference.
 
 mod convert;
+mod flow;
 mod kubectl;
 mod read;
 
@@ -90,7 +91,13 @@ struct Group {
 /// Reads YAML documents (or JSON), of which those that schedule replicas are imported and others left aside: the third
 /// of what it gives is how many. `zone` is for objects that say none. Problems don't keep the rest from being imported.
 pub fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
-    let (groups, mut problems, skipped) = read::groups(name, text, zone);
+    import_all(&[(name, text)], zone, now)
+}
+
+/// The same for several texts, each with its name, as if they were one: what sets the number of a workload may be
+/// spread over them.
+pub fn import_all(texts: &[(&str, &str)], zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
+    let (groups, mut problems, skipped) = read::groups(texts, zone);
     let mut imported = Vec::new();
     for group in groups {
         match Imported::of(group, now) {

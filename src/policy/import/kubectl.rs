@@ -1,5 +1,6 @@
 //! What a container scales by `kubectl scale`, as far as its command says it in plain words.
 
+use super::flow::Flow;
 use crate::units::{MAX_REPLICAS, Replicas};
 
 /// One workload that is scaled.
@@ -9,6 +10,10 @@ pub(super) struct Scale {
     pub name: String,
     pub namespace: Option<String>,
     pub replicas: Replicas,
+    /// Whether it is scaled at every run, and at once.
+    pub certain: bool,
+    /// The command.
+    pub call: String,
 }
 
 /// What the containers of a pod scale.
@@ -53,15 +58,30 @@ const VALUED: [&str; 23] = [
 const OTHERWISE: [&str; 9] =
     ["--all", "--current-replicas", "--dry-run", "--filename", "--kustomize", "--selector", "-f", "-k", "-l"];
 
+/// What may stand between two commands.
+const SEPARATORS: [char; 7] = [';', '&', '|', '(', ')', '`', '\n'];
+
 impl Calls {
     /// Reads one container. Without a command of its own, an image of kubectl runs kubectl.
     pub(super) fn read(&mut self, image: &str, command: &[&str], args: &[&str]) {
         let bare = command.is_empty() && (args.first() == Some(&"scale") || image.contains("kubectl"));
-        let mut script = if bare { "kubectl ".to_owned() } else { String::new() };
-        script.push_str(&[command, args].concat().join(" ").replace("\\\n", " "));
-        for line in script.lines().filter(|line| !line.trim_start().starts_with('#')) {
-            let code = line.split(" #").next().unwrap_or_default();
-            code.split([';', '&', '|', '(', ')', '`']).for_each(|command| self.command(command));
+        let words = [command, args].concat();
+        let script = if bare { format!("kubectl {}", words.join(" ")) } else { of_shell(&words).join(" ") };
+        // the & of a redirection joins no commands
+        let script = script.replace("\\\n", " ").replace(">&", ">").replace("&>", ">");
+        let lines = script.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
+        let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        // a line that ends so goes on in the next
+        let code = lines.join("\n").replace("&&\n", "&&").replace("||\n", "||");
+        let (mut flow, mut operators) = (Flow::default(), String::new());
+        for part in code.split_inclusive(SEPARATORS) {
+            let command = part.strip_suffix(SEPARATORS).unwrap_or(part);
+            if !command.trim().is_empty() {
+                flow.join(&operators);
+                operators.clear();
+                self.command(command, &mut flow);
+            }
+            operators.push_str(part.get(command.len()..).unwrap_or_default());
         }
     }
 
@@ -70,14 +90,14 @@ impl Calls {
         self.scales.is_empty() && self.unclear.is_empty() && self.others.is_empty()
     }
 
-    fn command(&mut self, command: &str) {
+    fn command(&mut self, command: &str, flow: &mut Flow) {
         let words: Vec<String> =
             command.split_whitespace().map(|w| w.replace(['"', '\''], "")).filter(|w| !w.is_empty()).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let program = |word: &&str| matches!(word.rsplit('/').next(), Some("kubectl" | "oc"));
-        let kubectl = words.iter().position(program).and_then(|at| words.get(at..));
+        let words = flow.enter(&words);
+        let kubectl = words.iter().position(|word| is_kubectl(word)).and_then(|at| words.get(at..));
         match kubectl {
-            Some(call) if call.contains(&"scale") => match scale(call) {
+            Some(call) if call.contains(&"scale") => match scale(call, flow.scale()) {
                 Some(scales) => self.scales.extend(scales),
                 None => self.unclear.push(call.join(" ")),
             },
@@ -92,8 +112,22 @@ impl Calls {
     }
 }
 
+fn is_kubectl(word: &str) -> bool {
+    matches!(word.rsplit('/').next(), Some("kubectl" | "oc"))
+}
+
+/// The script of `sh -c SCRIPT`; of other words, all.
+fn of_shell<'w, 's>(words: &'w [&'s str]) -> &'w [&'s str] {
+    let shell = |word: &&str| matches!(word.rsplit('/').next(), Some("sh" | "ash" | "bash" | "dash" | "zsh"));
+    let at = words.iter().take_while(|word| !is_kubectl(word)).position(shell);
+    let Some(rest) = at.and_then(|at| words.get(at + 1..)) else { return words };
+    let mut options = rest.iter().take_while(|word| word.starts_with('-') || **word == "pipefail");
+    let at = options.position(|word| !word.starts_with("--") && word.ends_with('c'));
+    at.and_then(|at| rest.get(at + 1..)).unwrap_or(words)
+}
+
 /// The workloads of `kubectl [options] scale KIND/NAME… --replicas=N`. None: it says something else, or not in plain words.
-fn scale(words: &[&str]) -> Option<Vec<Scale>> {
+fn scale(words: &[&str], certain: bool) -> Option<Vec<Scale>> {
     let (mut named, mut replicas, mut namespace) = (Vec::new(), None, None);
     let mut rest = words.iter().copied().skip(1);
     while let Some(word) = rest.next() {
@@ -128,8 +162,10 @@ fn scale(words: &[&str]) -> Option<Vec<Scale>> {
         true => targets.iter().map(|target| target.split_once('/')).collect::<Option<_>>()?,
         false => others.iter().map(|name| (*first, *name)).collect(),
     };
-    let one =
-        |(kind, name)| Some(Scale { kind: kind_of(kind)?, name: plain(name)?, namespace: namespace.clone(), replicas });
+    let one = |(kind, name)| {
+        let (kind, name) = (kind_of(kind)?, plain(name)?);
+        Some(Scale { kind, name, namespace: namespace.clone(), replicas, certain, call: words.join(" ") })
+    };
     let scales: Vec<Scale> = pairs.into_iter().map(one).collect::<Option<_>>()?;
     (!scales.is_empty()).then_some(scales)
 }

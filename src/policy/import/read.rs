@@ -1,6 +1,6 @@
 //! The objects in circulation → jobs.
 
-use super::kubectl::Calls;
+use super::kubectl::{Calls, Scale};
 use super::{Group, Job, Turns};
 use crate::error::Problem;
 use crate::policy::cron::Cron;
@@ -18,45 +18,39 @@ const OPEN_MAX: usize = 1000;
 const KEDA_MOST: Replicas = 100;
 /// Jobs and triggers of one text at most.
 const JOBS_MAX: usize = 1000;
+/// Merged maps within merged maps (`<<`), this deep at most.
+const MERGES_MAX: usize = 4;
+/// What is left to do where the calls of a CronJob are not understood.
+const BY_HAND: &str = "left out: write its window by hand";
+/// Annotations that keep KEDA from scaling.
+const PAUSED: [&str; 2] = ["autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"];
 
-/// Everything of the text that schedules replicas, and how many objects don't.
-pub(super) fn groups(name: &str, text: &str, zone: &str) -> (Vec<Group>, Vec<Problem>, usize) {
+/// Everything of the texts, each with its name, that schedules replicas, and how many objects don't.
+pub(super) fn groups(texts: &[(&str, &str)], zone: &str) -> (Vec<Group>, Vec<Problem>, usize) {
     let (scaling, problems) = (BTreeMap::new(), Vec::new());
-    let mut reader = Reader { name, zone, groups: Vec::new(), scaling, problems, jobs: 0, skipped: 0 };
-    if text.len() > BYTES_MAX {
-        let problem = Problem::new(name, format!("at most {BYTES_MAX} bytes"), format!("{} bytes", text.len()));
-        return (Vec::new(), vec![problem], 0);
+    let mut reader = Reader { name: "", zone, groups: Vec::new(), scaling, problems, jobs: 0, skipped: 0 };
+    for &(name, text) in texts {
+        reader.name = name;
+        reader.jobs = 0;
+        reader.documents(text);
     }
-    if text.split("\n---").any(too_deep) {
-        let problem = Problem::new(name, format!("YAML with at most {OPEN_MAX} brackets open at once"), "more");
-        return (Vec::new(), vec![problem], 0);
-    }
-    for document in serde_yaml_ng::Deserializer::from_str(text) {
-        match Value::deserialize(document) {
-            Ok(Value::Null) => {}
-            Ok(value) => reader.object(&value, ""),
-            Err(error) => {
-                let at = error.location().map_or(name.to_string(), |l| format!("{name}:{}", l.line()));
-                reader.problems.push(Problem::new(at, "YAML", error.to_string()));
-                break;
-            }
-        }
-    }
-    for group in std::mem::take(&mut reader.scaling).into_values() {
+    for (names, group) in std::mem::take(&mut reader.scaling).into_values() {
         match group.turns.as_slice() {
             [_] => reader.groups.push(group),
             several => {
                 let zones: Vec<&str> = several.iter().map(|turns| turns.zone.as_str()).collect();
                 let expected =
                     format!("one time zone for all that scale {}, whose numbers follow each other", group.workload);
-                let problem = Problem::new(reader.at(&group.from, "spec.timeZone"), expected, zones.join(" and "));
+                let at = format!("{}: {}: spec.timeZone", names.join(", "), group.from);
+                let problem = Problem::new(at, expected, zones.join(" and "));
                 reader.problems.push(problem.help("name the same one in all; --time-zone is for those that name none"));
             }
         }
     }
-    if reader.groups.is_empty() && reader.problems.is_empty() {
+    if reader.groups.is_empty() && reader.problems.is_empty() && !texts.is_empty() {
+        let names: Vec<&str> = texts.iter().map(|(name, _)| *name).collect();
         let expected = "a CronHorizontalPodAutoscaler, CronHPA, ScaledObject with a cron trigger, or CronJob that runs kubectl scale";
-        reader.problems.push(Problem::new(name, expected, "none"));
+        reader.problems.push(Problem::new(names.join(", "), expected, "none"));
     }
     (reader.groups, reader.problems, reader.skipped)
 }
@@ -75,12 +69,14 @@ fn too_deep(document: &str) -> bool {
 }
 
 struct Reader<'a> {
+    /// Of the text that is read.
     name: &'a str,
     zone: &'a str,
     groups: Vec<Group>,
-    /// CronJobs by the workload that they scale.
-    scaling: BTreeMap<String, Group>,
+    /// CronJobs by the workload that they scale, with the names of their texts.
+    scaling: BTreeMap<String, (Vec<&'a str>, Group)>,
     problems: Vec<Problem>,
+    /// Of the text that is read.
     jobs: usize,
     /// Objects that schedule nothing.
     skipped: usize,
@@ -102,6 +98,35 @@ fn entries(value: Option<&Value>) -> &[Value] {
 }
 
 impl Reader<'_> {
+    /// The documents of one text.
+    fn documents(&mut self, text: &str) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.len() > BYTES_MAX {
+            let found = format!("{} bytes", text.len());
+            return self.problems.push(Problem::new(self.name, format!("at most {BYTES_MAX} bytes"), found));
+        }
+        if text.split("\n---").any(too_deep) {
+            let expected = format!("YAML with at most {OPEN_MAX} brackets open at once");
+            return self.problems.push(Problem::new(self.name, expected, "more"));
+        }
+        for document in serde_yaml_ng::Deserializer::from_str(text) {
+            let mut value = match Value::deserialize(document) {
+                Ok(value) => value,
+                Err(error) => {
+                    let at = error.location().map_or(self.name.to_string(), |l| format!("{}:{}", self.name, l.line()));
+                    self.problems.push(Problem::new(at, "YAML", error.to_string()));
+                    break;
+                }
+            };
+            // a map that is merged may name another one to merge
+            if let Err(error) = (0..MERGES_MAX).try_for_each(|_| value.apply_merge()) {
+                self.problems.push(Problem::new(self.name, "maps to merge (<<)", error.to_string()));
+            } else if !value.is_null() {
+                self.object(&value, "");
+            }
+        }
+    }
+
     /// One object; `of_list` is the kind of a list's items that name none.
     fn object(&mut self, value: &Value, of_list: &str) {
         let kind = text(value, &["kind"]).unwrap_or(of_list);
@@ -228,16 +253,39 @@ impl Reader<'_> {
         self.groups.push(Group { from: from.into(), workload, turns, base: None, most: None, notes });
     }
 
-    /// The cron triggers of a ScaledObject hold at once, and the largest counts; outside them `minReplicaCount` does.
+    /// The cron triggers of a ScaledObject hold at once, and the largest counts; outside them `idleReplicaCount` does,
+    /// or else `minReplicaCount`.
     fn scaled_object(&mut self, value: &Value, from: &str, namespace: &str) {
         let Some(spec) = value.get("spec") else { return };
+        let triggers = entries(spec.get("triggers"));
+        let is_cron = |trigger: &Value| text(trigger, &["type"]) == Some("cron");
+        if !triggers.iter().any(is_cron) {
+            return;
+        }
+        let annotations = value.get("metadata").and_then(|metadata| metadata.get("annotations"));
+        for name in PAUSED {
+            let found = annotations.and_then(|all| all.get(name));
+            if found.is_some_and(|v| v.as_bool() != Some(false) && v.as_str() != Some("false")) {
+                let at = self.at(from, &format!("metadata.annotations[{name}]"));
+                return self.problems.push(Problem::new(at, "a ScaledObject that runs", "paused").help("left out"));
+            }
+        }
         let kind = text(spec, &["scaleTargetRef", "kind"]).unwrap_or("Deployment");
         let workload = format!("{kind} {namespace}/{}", text(spec, &["scaleTargetRef", "name"]).unwrap_or_default());
-        let base = number(spec.get("minReplicaCount")).unwrap_or(0);
+        let least = number(spec.get("minReplicaCount")).unwrap_or(0);
         let most = number(spec.get("maxReplicaCount")).unwrap_or(KEDA_MOST);
         let (mut turns, mut notes) = (Vec::new(), Vec::new());
-        for (i, trigger) in entries(spec.get("triggers")).iter().enumerate() {
-            if text(trigger, &["type"]) != Some("cron") || !self.room() {
+        let base = match number(spec.get("idleReplicaCount")) {
+            // another trigger may be active outside the windows
+            Some(idle) if !triggers.iter().all(is_cron) => {
+                let why = format!("not every trigger is cron: minReplicaCount {least} is taken");
+                notes.push(format!("spec.idleReplicaCount: {idle} is not taken over, as {why}"));
+                least
+            }
+            idle => idle.unwrap_or(least),
+        };
+        for (i, trigger) in triggers.iter().enumerate() {
+            if !is_cron(trigger) || !self.room() {
                 continue;
             }
             let at = |key: &str| format!("spec.triggers[{i}].metadata.{key}");
@@ -250,7 +298,7 @@ impl Reader<'_> {
             if target > most {
                 notes.push(format!("{}: {target} is above maxReplicaCount {most}, which holds", at("desiredReplicas")));
             }
-            let jobs = vec![Job { cron: start, target: target.min(most).max(base) }, Job { cron: end, target: base }];
+            let jobs = vec![Job { cron: start, target: target.min(most).max(least) }, Job { cron: end, target: base }];
             turns.push(Turns { zone, jobs, exclude: Vec::new() });
         }
         if !turns.is_empty() {
@@ -282,21 +330,31 @@ impl Reader<'_> {
         for found in calls.unclear.into_iter().chain(others) {
             let expected = "kubectl scale of Deployments or StatefulSets by name, with a number of replicas";
             let problem = Problem::new(self.at(from, "spec.jobTemplate"), expected, found);
-            self.problems.push(problem.help("left out: write its window by hand"));
+            self.problems.push(problem.help(BY_HAND));
+        }
+        let mut called: BTreeMap<String, Vec<Scale>> = BTreeMap::new();
+        for scale in calls.scales {
+            let namespace = scale.namespace.as_deref().unwrap_or(namespace);
+            called.entry(format!("{} {namespace}/{}", scale.kind, scale.name)).or_default().push(scale);
+        }
+        let mut targets = Vec::new();
+        for (workload, scales) in called {
+            let mut numbers: Vec<Replicas> = scales.iter().map(|scale| scale.replicas).collect();
+            numbers.dedup();
+            match numbers.as_slice() {
+                [target] if scales.iter().all(|scale| scale.certain) => targets.push((workload, *target)),
+                _ => {
+                    let expected = format!("one number for {workload} at every run, without a condition or a sleep");
+                    let found: Vec<&str> = scales.iter().map(|scale| scale.call.as_str()).collect();
+                    let problem = Problem::new(self.at(from, "spec.jobTemplate"), expected, found.join("; "));
+                    self.problems.push(problem.help(BY_HAND));
+                }
+            }
         }
         let mut notes = Vec::new();
         let zone = self.zone_of(self.at(from, "spec.timeZone"), text(spec, &["timeZone"]), &mut notes);
         let cron = self.cron(self.at(from, "spec.schedule"), text(spec, &["schedule"]), Cron::parse);
         let (Some(zone), Some(cron)) = (zone, cron) else { return };
-        // of two calls for the same workload the later one stands
-        let targets: BTreeMap<String, Replicas> = calls
-            .scales
-            .into_iter()
-            .map(|call| {
-                let namespace = call.namespace.as_deref().unwrap_or(namespace);
-                (format!("{} {namespace}/{}", call.kind, call.name), call.replicas)
-            })
-            .collect();
         for (workload, target) in targets {
             if self.room() {
                 self.turn(from, workload, &zone, Job { cron: cron.clone(), target }, &notes);
@@ -306,14 +364,13 @@ impl Reader<'_> {
 
     /// Adds a job to those that set the number of a workload in turn.
     fn turn(&mut self, from: &str, workload: String, zone: &str, job: Job, notes: &[String]) {
-        let group = self.scaling.entry(workload.clone()).or_insert_with(|| Group {
-            from: String::new(),
-            workload,
-            turns: Vec::new(),
-            base: None,
-            most: None,
-            notes: Vec::new(),
+        let (names, group) = self.scaling.entry(workload.clone()).or_insert_with(|| {
+            let (from, turns, notes) = (String::new(), Vec::new(), Vec::new());
+            (Vec::new(), Group { from, workload, turns, base: None, most: None, notes })
         });
+        if !names.contains(&self.name) {
+            names.push(self.name);
+        }
         group.from = if group.from.is_empty() { from.into() } else { format!("{}, {from}", group.from) };
         for note in notes {
             if !group.notes.contains(note) {

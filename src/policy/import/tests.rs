@@ -124,6 +124,71 @@ items:
     assert_eq!(capped.notes, ["spec.triggers[1].metadata.desiredReplicas: 10 is above maxReplicaCount 8, which holds"]);
 }
 
+const IDLE: &str = r#"
+kind: ScaledObject
+metadata: {name: web, namespace: shop}
+spec:
+  scaleTargetRef: {name: web}
+  minReplicaCount: 2
+  idleReplicaCount: 0
+  triggers:
+  - type: cron
+    metadata: {timezone: UTC, start: "0 8 * * *", end: "0 20 * * *", desiredReplicas: "10"}
+  - type: cron
+    metadata: {timezone: UTC, start: "0 21 * * *", end: "0 22 * * *", desiredReplicas: "1"}
+"#;
+
+#[test]
+fn keda_idles_where_no_cron_trigger_is_active() {
+    let idle = one(IDLE);
+    assert_eq!(idle.base, 0);
+    assert_eq!(windows(&idle), ["0 8 * * * 12h UTC min=10", "0 21 * * * 1h UTC min=2"]);
+    assert!(idle.difference.is_empty() && idle.notes.is_empty(), "{idle:#?}");
+    let other = one(&IDLE.replace("triggers:\n", "triggers:\n  - {type: prometheus, metadata: {query: x}}\n"));
+    assert_eq!(other.base, 2);
+    assert_eq!(windows(&other), ["0 8 * * * 12h UTC min=10"]);
+    let note = "spec.idleReplicaCount: 0 is not taken over, as not every trigger is cron: minReplicaCount 2 is taken";
+    assert_eq!(other.notes, [note]);
+}
+
+#[test]
+fn a_paused_scaled_object_is_left_out_and_told() {
+    let annotated = |annotation: &str| {
+        let text = IDLE.replace("namespace: shop", &format!("namespace: shop, annotations: {{{annotation}}}"));
+        let (imported, problems, skipped) = import("f.yaml", &text, "UTC", NOW);
+        assert_eq!(skipped, 0);
+        (imported.len(), problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    for (name, value) in [("paused", "\"true\""), ("paused-replicas", "\"0\"")] {
+        let name = format!("autoscaling.keda.sh/{name}");
+        let told = format!(
+            "f.yaml: ScaledObject shop/web: metadata.annotations[{name}]: expected a ScaledObject that runs; found paused; left out"
+        );
+        assert_eq!(annotated(&format!("{name}: {value}")), (0, vec![told]));
+    }
+    assert_eq!(annotated("autoscaling.keda.sh/paused: \"false\""), (1, Vec::new()));
+}
+
+#[test]
+fn a_byte_order_mark_and_merge_keys_are_yaml() {
+    assert_eq!(ok(&format!("\u{feff}{}", ALIBABA.trim_start())), ok(ALIBABA));
+    let text = r#"
+size: &size {targetSize: 5}
+up: &up {<<: *size, schedule: "0 8 * * *"}
+kind: CronHPA
+metadata: {name: web}
+spec:
+  scaleTargetRef: {name: web}
+  jobs:
+  - {<<: *up, name: up}
+  - {<<: *size, targetSize: 2, schedule: "0 9 * * *"}
+"#;
+    assert_eq!(windows(&one(text)), ["0 8 * * * 1h UTC min=5"]);
+    let (imported, problems, skipped) = import("f.yaml", &format!("<<: 3\n---{text}"), "UTC", NOW);
+    assert_eq!((imported.len(), problems.len(), skipped), (1, 1, 0), "{problems:?}");
+    assert!(problems[0].to_string().starts_with("f.yaml: expected maps to merge (<<); found "), "{problems:?}");
+}
+
 #[test]
 fn cron_jobs_that_scale_the_same_workload_go_together() {
     let job = |name: &str, schedule: &str, command: &str| {
@@ -171,6 +236,92 @@ fn cron_jobs_in_two_zones_are_refused_together() {
     assert_eq!((imported.len(), problems), (1, Vec::new()));
     assert_eq!(windows(&imported[0]), ["0 7 * * 1-5 12h Europe/Berlin min=8"]);
     assert_eq!(imported[0].notes, ["says no time zone: Europe/Berlin is taken (--time-zone)"]);
+}
+
+#[test]
+fn texts_are_read_as_one() {
+    let zone = "  timeZone: UTC\n";
+    let up = cron_job("up", "0 7 * * 1-5", zone, &scale(8));
+    let down = cron_job("down", "0 19 * * 1-5", zone, &scale(2));
+    let texts = [("up.yaml", up.as_str()), ("service.yaml", "kind: Service"), ("down.yaml", down.as_str())];
+    let (imported, problems, skipped) = import_all(&texts, "UTC", NOW);
+    assert_eq!((imported.len(), problems, skipped), (1, Vec::new(), 1));
+    assert_eq!(imported[0].from, "CronJob shop/up, CronJob shop/down");
+    assert_eq!(windows(&imported[0]), ["0 7 * * 1-5 12h UTC min=8"]);
+    assert_eq!(imported[0].difference, []);
+
+    let told = |texts: &[(&str, &str)]| -> (usize, Vec<String>) {
+        let (imported, problems, _) = import_all(texts, "UTC", NOW);
+        (imported.len(), problems.iter().map(ToString::to_string).collect())
+    };
+    let berlin = down.replace("UTC", "Europe/Berlin");
+    let (count, zones) = told(&[("up.yaml", up.as_str()), ("down.yaml", berlin.as_str())]);
+    let place = "up.yaml, down.yaml: CronJob shop/up, CronJob shop/down: spec.timeZone: expected one time zone";
+    assert!(count == 0 && zones.len() == 1 && zones[0].starts_with(place), "{zones:?}");
+    let (count, wrong) = told(&[("a.yaml", "a: ["), ("b.yaml", ALIBABA), ("c.yaml", "kind: CronHPA")]);
+    assert_eq!((count, wrong.len()), (1, 2), "what is wrong in one does not lose the others: {wrong:?}");
+    assert!(wrong[0].starts_with("a.yaml:"), "{wrong:?}");
+    assert!(wrong[1].starts_with("c.yaml: CronHPA default/: spec:"), "{wrong:?}");
+    let (_, none) = told(&[("a.yaml", "kind: Service"), ("b.yaml", "")]);
+    assert!(none.len() == 1 && none[0].starts_with("a.yaml, b.yaml: expected a CronHorizontal"), "{none:?}");
+    assert_eq!(told(&[]), (0, Vec::new()));
+}
+
+/// A CronJob that runs a script.
+fn scripted(script: &str) -> String {
+    cron_job("a", "0 8 * * *", "  timeZone: UTC\n", &format!("{{command: [/bin/sh, -ec, {script:?}]}}"))
+}
+
+#[test]
+fn a_script_that_scales_under_a_condition_or_later_is_left_out() {
+    for script in [
+        "[ $(date +%u) -gt 5 ] || kubectl scale deploy/web --replicas=20",
+        "[[ -f /x ]] && echo up && kubectl scale deploy/web --replicas=20",
+        "test $(date +%u) -lt 6 &&\n  kubectl scale deploy/web --replicas=20",
+        "[ -f /x ] || { echo up; kubectl scale deploy/web --replicas=20; }",
+        "[ -f /x ] && (echo up; kubectl scale deploy/web --replicas=20)",
+        "if [ -f /x ]; then kubectl scale deploy/web --replicas=20; else kubectl scale deploy/web --replicas=4; fi",
+        "if [ -f /x ]\nthen\n  echo up\n  kubectl scale deploy/web --replicas=20\nfi",
+        "case $(date +%u) in 6|7) echo up; kubectl scale deploy/web --replicas=20;; esac",
+        "for i in 1 2 3; do kubectl scale deploy/web --replicas=20; done",
+        "while ! kubectl scale deploy/web --replicas=20; do sleep 5; done",
+        "[ $(date +%u) -gt 5 ] && exit 0\nkubectl scale deploy/web --replicas=20",
+        "if [ -f /x ]; then exit 0; fi; kubectl scale deploy/web --replicas=20",
+        "kubectl scale deploy/web --replicas=20; sleep 3600; kubectl scale deploy/web --replicas=2",
+        "kubectl scale deploy/web --replicas=20 || kubectl scale deploy/web --replicas=10",
+        "kubectl scale deploy/web --replicas=20; kubectl scale deploy web -n shop --replicas=10",
+    ] {
+        let (imported, problems, skipped) = import("f.yaml", &scripted(script), "UTC", NOW);
+        assert_eq!((imported, skipped), (Vec::new(), 0), "{script}");
+        let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let begin = "f.yaml: CronJob shop/a: spec.jobTemplate: expected one number for Deployment shop/web at every";
+        assert!(told.starts_with(begin), "{script}: {told}");
+        assert!(told.contains("found kubectl scale deploy/web --replicas=20"), "{script}: {told}");
+        assert!(told.ends_with("left out: write its window by hand") && problems.len() == 1, "{script}: {told}");
+    }
+    let delayed = "kubectl scale deploy/api --replicas=3; sleep 60; kubectl scale deploy/web --replicas=20";
+    let (imported, problems, _) = import("f.yaml", &scripted(delayed), "UTC", NOW);
+    assert_eq!((imported.len(), problems.len()), (1, 1));
+    assert_eq!(imported[0].workload, "Deployment shop/api", "the one that is scaled at once");
+}
+
+#[test]
+fn a_script_that_scales_at_every_run_is_understood() {
+    for script in [
+        "set -e; kubectl scale deploy/web --replicas=20; kubectl scale deploy/api --replicas=4",
+        "kubectl config use-context test && kubectl scale deploy/web --replicas=20",
+        "kubectl config use-context x || exit 1; kubectl scale deploy/web --replicas=20 >/dev/null 2>&1 || true",
+        "kubectl scale deploy/api --replicas=4 || echo failed\nkubectl scale deploy/web --replicas=20",
+        "sleep $((RANDOM % 30)); kubectl scale deploy/web --replicas=20; kubectl scale deploy/web --replicas=20",
+        "[ -f /x ] && . /x; kubectl scale deploy/web --replicas=20",
+        "if [ -f /x ]; then . /x; fi\nkubectl scale deploy/web --replicas=20",
+        "case $HOME in /root) cd /;; esac; kubectl scale deploy/web --replicas=20",
+        "for i in 1 2; do echo $i; done; echo $(date) && kubectl scale deploy/web --replicas=20",
+    ] {
+        let all = ok(&scripted(script));
+        let web = all.iter().find(|i| i.workload == "Deployment shop/web");
+        assert_eq!(web.map(|i| i.most), Some(20), "{script}");
+    }
 }
 
 #[test]
