@@ -49,6 +49,8 @@ fn the_same_load_in_every_form_gives_the_same_scores() {
         rows(&|m| format!("{}.0", START + m * 60)),
         rows(&|m| ((START + m * 60) * 1000).to_string()),
         format!("\u{feff}\"Time\",\"value\"\r\n{}", rows(&|m| format!("\"{}\"", rfc(m))).replace('\n', "\r\n")),
+        format!("sep=,\r\nTime,Requests\r\n{}", rows(&rfc)),
+        format!("\"Time\",\"web-1\"\n{}", rows(&rfc).replace(",\n", ",null\n")),
     ];
     let mut scores = Vec::new();
     for text in &forms {
@@ -80,6 +82,15 @@ fn bad_input_names_file_and_line_and_ends_with_2() {
         ("0,1\n60,many\n", "bad.csv:2: expected a load: a number; found \"many\""),
         ("0,1\n60,1e300\n", "bad.csv:2: expected a load of at most 1e15; found \"1e300\""),
         ("timestamp,value\n0,1,5\n60,2,5\n", "bad.csv:2: expected at most 2 cells, as the header has"),
+        ("1795305600,1,200\n1795305660,1,210\n", "bad.csv:1: expected one number after the time, or a header"),
+        ("1795305600,812,5\n", "found \"1795305600,812,5\"; write decimals with a point, not a comma"),
+        ("1795305600,\"1,200.0\"\n", "found \"1,200.0\"; write decimals with a point, not a comma, and no thousands"),
+        (
+            "\"Time\",\"web-1\",\"web-2\"\n1795305600,1,2\n",
+            "bad.csv:1: expected one column besides the time, or exactly one called value; found Time, web-1, web-2; name",
+        ),
+        ("id,Time,Load\n1,1795305600,5\n", "; found id, Time, Load; name the column of the load value"),
+        ("sep=;\n1795305600;5\n", "bad.csv:2: expected a row time,value; found \"1795305600;5\"; separate the columns"),
         ("5,1970-01-01T00:00:00Z\n", "the two columns look swapped: the time comes first"),
         ("yesterday,5\n", "bad.csv:1: expected a time: RFC 3339"),
         ("0;1\n", "separate the columns by commas"),

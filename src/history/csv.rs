@@ -13,8 +13,9 @@ const MAX_BYTES: u64 = 300_000_000;
 const LOAD_MAX: f64 = 1e15;
 
 /// Reads `time,value` rows, with any spacing of the times. The header is optional; with one, the columns called
-/// `timestamp` (or `time`, `date`, `datetime`, `ts`) and `value` are taken wherever they stand, else the first two.
-/// Times: RFC 3339, or seconds or milliseconds since 1970. An empty value is no measurement. Rows must be in order of
+/// `timestamp` (or `time`, `date`, `datetime`, `ts`) and `value` are taken wherever they stand, else the first column
+/// is the time and the only other one the load. Without one, a second number after the time is an error. Times: RFC
+/// 3339, or seconds or milliseconds since 1970. An empty value, or `null`, is no measurement. Rows must be in order of
 /// time, without repeats. Errors name file and line.
 pub fn read(path: &Path) -> Result<Points, Problem> {
     let name = name(path);
@@ -62,24 +63,34 @@ pub fn unpack(bytes: &[u8], name: &str) -> Result<String, Problem> {
         .map_err(|e| Problem::new(name, "UTF-8 text", format!("byte {} is not", e.utf8_error().valid_up_to())))
 }
 
-/// Where the two columns stand in a row, and how many a row has at most.
+/// Where the two columns stand in a row, how many a row has at most, and whether a header says so.
 #[derive(Clone, Copy)]
 struct Columns {
     time: usize,
     value: usize,
     count: usize,
+    named: bool,
 }
 
 /// Parses the text of a CSV; `name` is what errors call it.
 pub fn parse(text: &str, name: &str) -> Result<Points, Problem> {
-    let mut columns = Columns { time: 0, value: 1, count: usize::MAX };
     let mut points: Points = Vec::new();
     let rows = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim().trim_start_matches('\u{feff}')));
     let mut rows = rows.filter(|(_, line)| !line.is_empty()).peekable();
-    if let Some(header) = rows.peek().and_then(|(_, first)| header(first)) {
-        columns = header;
+    // what spreadsheets say of the separator; if it is no comma, the next row shows it
+    if rows.peek().is_some_and(|(_, first)| first.starts_with("sep=")) {
         rows.next();
     }
+    let columns = match rows.peek().copied() {
+        Some((line, first)) if is_header(first) => {
+            rows.next();
+            named(first).map_err(|p| Problem { at: format!("{name}:{line}"), ..p })?
+        }
+        first => {
+            let count = first.map_or(2, |(_, row)| cells(row).count());
+            Columns { time: 0, value: 1, count, named: false }
+        }
+    };
     for (line, row) in rows {
         let (time, value) = sample(row, columns).map_err(|p| Problem { at: format!("{name}:{line}"), ..p })?;
         if points.is_empty() && time.secs() < EPOCHS_FROM && value.is_some_and(looks_like_a_time) {
@@ -112,18 +123,40 @@ pub fn parse(text: &str, name: &str) -> Result<Points, Problem> {
 const SWAPPED: &str =
     "the two columns look swapped: the time comes first, or a header names the columns timestamp,value";
 
-/// The columns by their names, if the row is a header: it has neither a time nor a number in the first two cells.
-fn header(row: &str) -> Option<Columns> {
+const PLAIN: &str = "write decimals with a point, not a comma, and no thousands separators";
+
+/// Whether a row is a header: it has neither a time nor a number in the first two cells.
+fn is_header(row: &str) -> bool {
+    let first: Vec<&str> = cells(row).take(2).collect();
+    first.len() == 2 && first.iter().all(|c| !c.is_empty() && Time::parse(c).is_err() && c.parse::<f64>().is_err())
+}
+
+/// The columns by the names in a header; which one is the load must be clear. Problems have no place yet.
+fn named(header: &str) -> Result<Columns, Problem> {
     const TIMES: [&str; 5] = ["timestamp", "time", "date", "datetime", "ts"];
-    let cells: Vec<&str> = cells(row).collect();
-    if cells.len() < 2
-        || cells.iter().take(2).any(|c| c.is_empty() || Time::parse(c).is_ok() || c.parse::<f64>().is_ok())
-    {
-        return None;
+    let columns: Vec<(usize, &str)> = cells(header).enumerate().filter(|(_, name)| !name.is_empty()).collect();
+    let called = |names: &[&str]| -> Vec<usize> {
+        let found = columns.iter().filter(|(_, name)| names.iter().any(|n| name.eq_ignore_ascii_case(n)));
+        found.map(|(i, _)| *i).collect()
+    };
+    let mut loads = called(&["value"]);
+    let first = columns.iter().map(|(i, _)| *i).find(|i| !loads.contains(i));
+    let time = called(&TIMES).first().copied().or(first).unwrap_or(0);
+    if loads.is_empty() {
+        loads = columns.iter().map(|(i, _)| *i).filter(|i| *i != time).collect();
     }
-    let named = |names: &[&str]| cells.iter().position(|c| names.iter().any(|n| c.eq_ignore_ascii_case(n)));
-    let time = named(&TIMES).unwrap_or(0);
-    Some(Columns { time, value: named(&["value"]).unwrap_or(usize::from(time == 0)), count: cells.len() })
+    match loads.as_slice() {
+        [value] => {
+            let count = columns.last().map_or(0, |(i, _)| i + 1);
+            Ok(Columns { time, value: *value, count, named: true })
+        }
+        _ => {
+            let names: Vec<&str> = columns.iter().map(|(_, name)| *name).collect();
+            let expected = "one column besides the time, or exactly one called value";
+            Err(Problem::new("", expected, names.join(", "))
+                .help("name the column of the load value, or keep two columns"))
+        }
+    }
 }
 
 /// The time and value of a row; no value where none was measured. Problems have no place yet.
@@ -133,9 +166,15 @@ fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
         cells(row).nth(column).ok_or_else(|| problem("a row time,value", row).help("separate the columns by commas"))
     };
     let (time_cell, value_cell) = (cell(columns.time)?, cell(columns.value)?);
+    let third = cells(row).skip(2).find(|extra| !extra.is_empty());
+    if !columns.named && third.is_some_and(|third| third.parse::<f64>().is_ok()) {
+        // most likely the rest of the load
+        return Err(problem("one number after the time, or a header that names the columns", row).help(PLAIN));
+    }
     if cells(row).skip(columns.count).any(|extra| !extra.is_empty()) {
-        let expected = format!("at most {} cells, as the header has", columns.count);
-        return Err(problem(&expected, row).help("write decimals with a point, not a comma"));
+        let whose = if columns.named { "the header" } else { "the first row" };
+        let expected = format!("at most {} cells, as {whose} has", columns.count);
+        return Err(problem(&expected, row).help(PLAIN));
     }
     let value = value_cell.parse::<f64>();
     let time = Time::parse(time_cell).map_err(|_| {
@@ -147,7 +186,7 @@ fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
             false => "",
         })
     })?;
-    if value_cell.is_empty() {
+    if value_cell.is_empty() || value_cell.eq_ignore_ascii_case("null") {
         return Ok((time, None));
     }
     match value {
@@ -159,7 +198,12 @@ fn sample(row: &str, columns: Columns) -> Result<(Time, Option<f64>), Problem> {
             .help("leave the value empty, or the row out, where nothing was measured")),
         Err(_) => {
             let swapped = Time::parse(value_cell).is_ok();
-            Err(problem("a load: a number", value_cell).help(if swapped { SWAPPED } else { "" }))
+            let digits = value_cell.contains(|c: char| c.is_ascii_digit());
+            Err(problem("a load: a number", value_cell).help(match swapped {
+                true => SWAPPED,
+                false if digits => PLAIN,
+                false => "",
+            }))
         }
     }
 }
@@ -204,11 +248,23 @@ mod tests {
         assert_eq!(times("0,1\n60,1\n61,1\n4000,1").len(), 4);
         assert_eq!(times("time,value,labels\n60,5,\"a=1,b=2\"\n120,6,\n"), [(60, 5.0), (120, 6.0)]);
         assert_eq!(times("time,value\n60,5,\n"), [(60, 5.0)], "a comma at the end");
+        assert_eq!(times("time,load,\n60,5,\n"), [(60, 5.0)], "a comma at the end of the header too");
+        assert_eq!(times("sep=,\r\ntime,load\r\n60,5\r\n"), [(60, 5.0)]);
+        assert_eq!(times("60,5,web\n120,6,\n"), [(60, 5.0), (120, 6.0)], "a third cell that is no number");
+    }
+
+    #[test]
+    fn the_only_column_that_can_be_the_load_is_taken_wherever_it_stands() {
+        assert_eq!(times("Load,Time\n5,60\n"), [(60, 5.0)]);
+        assert_eq!(times("\"Time\",\"web-1\"\n60,5\n"), [(60, 5.0)]);
+        assert_eq!(times("value,when\n5,60\n"), [(60, 5.0)]);
+        assert_eq!(times("id,VALUE,ts\n1,5,60\n2,6,120\n"), [(60, 5.0), (120, 6.0)]);
     }
 
     #[test]
     fn an_empty_value_is_a_hole_not_a_zero() {
         assert_eq!(times("0,1\n60,\n120,0\n"), [(0, 1.0), (120, 0.0)]);
+        assert_eq!(times("0,null\n60,NULL\n120,0\n"), [(120, 0.0)], "what Grafana and databases write");
         assert!(error("60,\n0,1").contains("x.csv:2: expected rows in order of time"));
     }
 
@@ -224,6 +280,28 @@ mod tests {
             (
                 "timestamp,value\n0,1,5\n",
                 "x.csv:2: expected at most 2 cells, as the header has; found \"0,1,5\"; write decimals with a point",
+            ),
+            (
+                "1795305600,1,200\n1795305660,1,210\n",
+                "x.csv:1: expected one number after the time, or a header that names the columns; found \"1795305600,1,200\"; write decimals with a point, not a comma, and no thousands",
+            ),
+            ("2026-01-08T00:00:00Z,812,5", "x.csv:1: expected one number after the time"),
+            ("0,999\n60,1,200", "x.csv:2: expected one number after the time"),
+            ("0,5,,7", "x.csv:1: expected one number after the time"),
+            ("0,5,a\n60,6,a,b", "x.csv:2: expected at most 3 cells, as the first row has; found \"60,6,a,b\"; write"),
+            ("time,load,\n60,812,5", "x.csv:2: expected at most 2 cells, as the header has"),
+            ("60,\"1,200.0\"", "x.csv:1: expected a load: a number; found \"1,200.0\"; write decimals with a point"),
+            ("60,\"1.234,5\"", "x.csv:1: expected a load: a number; found \"1.234,5\"; write decimals with a point"),
+            (
+                "\nid,Time,Load\n1,60,5",
+                "x.csv:2: expected one column besides the time, or exactly one called value; found id, Time, Load; name the column of the load value, or keep",
+            ),
+            ("\"Time\",\"web-1\",\"web-2\",\"web-3\"\n60,1,2,3", "; found Time, web-1, web-2, web-3; name"),
+            ("Timestamp,instance,Load\n60,3,5", "; found Timestamp, instance, Load; name"),
+            ("time,value,Value\n60,3,5", "; found time, value, Value; name"),
+            (
+                "sep=;\nTime;Load\n60;5",
+                "x.csv:2: expected a row time,value; found \"Time;Load\"; separate the columns by",
             ),
             ("0,1\n60,abc", "x.csv:2: expected a load: a number; found \"abc\""),
             (

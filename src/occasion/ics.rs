@@ -2,9 +2,9 @@
 
 use super::{Effect, OCCASIONS_MAX, Occasion, Recurrence, length};
 use crate::error::Problem;
-use icalendar::{Calendar, CalendarDateTime, Component, DatePerhapsTime, Event};
+use icalendar::{Calendar, CalendarDateTime, Component, DatePerhapsTime, Event, Property};
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
 /// Longest file, bytes.
@@ -14,17 +14,23 @@ pub const ICS_BYTES_MAX: usize = 4 << 20;
 /// `holiday` or `exclude`.
 const OWN_EFFECT: &str = "X-FORESCALE";
 
-/// The occasions of a calendar whose events have `effect` unless they name their own. A problem's place is the event;
-/// empty: the file.
+/// The property of an event that stands in for one of a series with the same UID: when that one would have begun.
+const INSTANCE: &str = "RECURRENCE-ID";
+
+/// The occasions of a calendar whose events have `effect` unless they name their own; none of those that are cancelled.
+/// A problem's place is the event; empty: the file.
 pub fn calendar(text: &str, effect: Effect) -> Result<Vec<Occasion>, Vec<Problem>> {
     if text.len() > ICS_BYTES_MAX {
         return Err(vec![Problem::new("", format!("at most {ICS_BYTES_MAX} bytes"), text.len().to_string())]);
     }
+    let text = text.trim_start_matches('\u{feff}');
     let calendar: Calendar = text.parse().map_err(|dump: String| vec![unreadable(text, &dump)])?;
+    let moved: Vec<(&str, &Property)> =
+        calendar.events().filter_map(|event| event.get_uid().zip(event.properties().get(INSTANCE))).collect();
     let (mut occasions, mut problems) = (Vec::new(), Vec::new());
-    for event in calendar.events() {
+    for event in calendar.events().filter(|event| !cancelled(event)) {
         let name: String = event.get_summary().unwrap_or("without a name").chars().take(80).collect();
-        match occasion(event, effect, &name) {
+        match occasion(event, effect, &name, &moved) {
             Ok(occasion) => occasions.push(occasion),
             Err((expected, found)) => problems.push(Problem::new(format!("event {name:?}"), expected, found)),
         }
@@ -35,7 +41,7 @@ pub fn calendar(text: &str, effect: Effect) -> Result<Vec<Occasion>, Vec<Problem
     if occasions.len() > OCCASIONS_MAX {
         problems.push(Problem::new("", format!("at most {OCCASIONS_MAX} events"), "more"));
     }
-    if occasions.is_empty() && problems.is_empty() {
+    if calendar.events().next().is_none() {
         problems.push(Problem::new("", "at least one event", "none"));
     }
     if problems.is_empty() { Ok(occasions) } else { Err(problems) }
@@ -48,7 +54,7 @@ fn unreadable(text: &str, dump: &str) -> Problem {
     let line = dump.split("at line ").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
     match (first, line) {
         (None, _) => Problem::new("", expected, "nothing"),
-        (Some(first), _) if !first.trim_start_matches('\u{feff}').eq_ignore_ascii_case("BEGIN:VCALENDAR") => {
+        (Some(first), _) if !first.eq_ignore_ascii_case("BEGIN:VCALENDAR") => {
             Problem::new("", expected, format!("{first:?}"))
         }
         (_, Some(line)) => Problem::new("", expected, format!("something else from line {line} on"))
@@ -64,7 +70,36 @@ fn wrong(expected: impl Into<String>, found: impl Into<String>) -> Wrong {
     (expected.into(), found.into())
 }
 
-fn occasion(event: &Event, effect: Effect, name: &str) -> Result<Occasion, Wrong> {
+fn cancelled(event: &Event) -> bool {
+    event.property_value("STATUS").is_some_and(|status| status.trim().eq_ignore_ascii_case("CANCELLED"))
+}
+
+/// The date of a value such as `20261202T080000Z`, and its time, by the clock of `zone`. One that ends in Z is in UTC,
+/// another in the zone `of` its TZID. Where `zone` is not known: the date as it is written, without the time.
+pub(super) fn local(text: &str, of: Option<&TimeZone>, zone: Option<&TimeZone>) -> Option<(Date, Option<Time>)> {
+    let (date, time) = (text.get(..8)?, text.get(8..)?);
+    let date = Date::strptime("%Y%m%d", date).ok()?;
+    if time.is_empty() {
+        return Some((date, None));
+    }
+    let utc = TimeZone::UTC;
+    let (time, of) = match time.strip_suffix('Z') {
+        Some(time) => (time, Some(&utc)),
+        None => (time, of),
+    };
+    let time = Time::strptime("T%H%M%S", time).ok()?;
+    match (of, zone) {
+        (Some(of), Some(zone)) => {
+            let at = zone.to_datetime(of.to_timestamp(date.to_datetime(time)).ok()?);
+            Some((at.date(), Some(at.time())))
+        }
+        (Some(_), None) => Some((date, None)),
+        (None, _) => Some((date, Some(time))),
+    }
+}
+
+/// `moved`: what stands in for one of a series, by the UID of the series.
+fn occasion(event: &Event, effect: Effect, name: &str, moved: &[(&str, &Property)]) -> Result<Occasion, Wrong> {
     let start = event.get_start().ok_or_else(|| wrong("DTSTART with a date or time", "none"))?;
     let (begin, zone) = wall(&start)?;
     let whole_days = matches!(start, DatePerhapsTime::Date(_));
@@ -78,18 +113,28 @@ fn occasion(event: &Event, effect: Effect, name: &str) -> Result<Occasion, Wrong
         (None, None) if whole_days => begin.saturating_add(SignedDuration::from_hours(24)),
         (None, None) => return Err(wrong("DTEND or DURATION", "neither")),
     };
-    let mut recurrence = match event.property_value("RRULE") {
-        Some(rule) => Some(Recurrence::rrule(rule, begin.date()).map_err(|expected| wrong(expected, rule))?),
+    let clock = zone.as_deref().and_then(|name| TimeZone::get(name).ok());
+    let alone = event.properties().contains_key(INSTANCE);
+    let mut recurrence = match event.property_value("RRULE").filter(|_| !alone) {
+        Some(rule) => {
+            let read = Recurrence::rrule(rule, begin, clock.as_ref());
+            Some(read.map_err(|expected| wrong(expected, rule))?)
+        }
         None => None,
     };
     if event.properties().contains_key("RDATE") || event.multi_properties().contains_key("RDATE") {
         return Err(wrong("no RDATE: give the dates one by one", "RDATE"));
     }
     let lists = event.multi_properties().get("EXDATE").into_iter().flatten();
-    for property in event.properties().get("EXDATE").into_iter().chain(lists) {
-        for value in property.value().split(',') {
-            let date = value.get(..8).and_then(|d| Date::strptime("%Y%m%d", d).ok());
-            let date = date.ok_or_else(|| wrong("EXDATE with dates", value))?;
+    let moved = moved.iter().filter(|(uid, _)| event.get_uid() == Some(*uid)).map(|(_, property)| *property);
+    for property in event.properties().get("EXDATE").into_iter().chain(lists).chain(moved) {
+        if property.params().contains_key("RANGE") {
+            return Err(wrong(format!("{INSTANCE} of one date: give the dates one by one"), "RANGE"));
+        }
+        let of = property.params().get("TZID").and_then(|zone| TimeZone::get(zone.value()).ok());
+        for value in property.value().split(',').map(str::trim) {
+            let read = local(value, of.as_ref(), clock.as_ref());
+            let (date, _) = read.ok_or_else(|| wrong(format!("{} with dates", property.key()), value))?;
             if let Some(recurrence) = &mut recurrence {
                 recurrence.except.push(date);
             }

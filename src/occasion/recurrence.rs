@@ -1,6 +1,8 @@
 //! When an occasion comes again: the part of RFC 5545's recurrence rules that calendars of events use.
 
-use jiff::civil::{Date, Weekday};
+use super::ics::local;
+use jiff::civil::{Date, DateTime, Weekday};
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -78,12 +80,15 @@ impl Recurrence {
         }
     }
 
-    /// Reads the value of an RRULE whose first begin is on `first`. What isn't understood is an error that says so.
-    pub(super) fn rrule(text: &str, first: Date) -> Result<Recurrence, String> {
+    /// Reads the value of an RRULE whose first begin is `begin` by the clock of `zone`. What isn't understood is an
+    /// error that says so.
+    pub(super) fn rrule(text: &str, begin: DateTime, zone: Option<&TimeZone>) -> Result<Recurrence, String> {
+        let first = begin.date();
         let mut rule = Recurrence::each(Unit::Day);
-        let (mut unit, mut count) = (None, None);
+        let (mut unit, mut count, mut week_from) = (None, None, 1);
         for part in text.split(';').filter(|p| !p.is_empty()) {
             let (key, value) = part.split_once('=').ok_or_else(|| format!("KEY=VALUE instead of {part}"))?;
+            let without = || format!("a rule without {part}: give the dates one by one");
             match key {
                 "FREQ" => {
                     unit = Some(match value {
@@ -103,20 +108,29 @@ impl Recurrence {
                         Some(value.parse().ok().filter(|n| (1..=10_000).contains(n)).ok_or("COUNT from 1 to 10000")?);
                 }
                 "UNTIL" => {
-                    let date = value.get(..8).and_then(|d| Date::strptime("%Y%m%d", d).ok());
-                    rule.until = Some(date.ok_or("UNTIL with a date")?);
+                    let (date, time) = local(value, None, zone).ok_or("UNTIL with a date or time")?;
+                    // before that day's begin: the day before is the last
+                    let early = time.is_some_and(|time| time < begin.time());
+                    rule.until = Some(if early { date.yesterday().unwrap_or(date) } else { date });
                 }
                 "BYDAY" => rule.weekdays = value.split(',').map(weekday).collect::<Result<_, _>>()?,
-                "WKST" if value == "MO" => {}
+                "WKST" => week_from = weekday(value).map_err(|_| without())?,
                 // what only says again what the first begin says
                 "BYMONTH" if value == first.month().to_string() => {}
                 "BYMONTHDAY" if value == first.day().to_string() => {}
-                _ => return Err(format!("a rule without {key}={value}: give the dates one by one")),
+                _ => return Err(without()),
             }
         }
         rule.unit = unit.ok_or("FREQ=")?;
         if !rule.weekdays.is_empty() && rule.unit != Unit::Week {
             return Err("BYDAY with FREQ=WEEKLY only: give the dates one by one".into());
+        }
+        // where weeks begin matters only to a rule that skips some, with days before and after
+        let mut days = rule.weekdays.clone();
+        days.push(first.weekday().to_monday_one_offset());
+        let parted = days.iter().any(|day| *day < week_from) && days.iter().any(|day| *day >= week_from);
+        if rule.unit == Unit::Week && rule.interval > 1 && parted {
+            return Err("weeks that begin on Monday (WKST=MO): give the dates one by one".into());
         }
         if let Some(count) = count {
             rule.until = Some(rule.last(first, count));

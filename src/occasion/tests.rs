@@ -102,6 +102,69 @@ fn a_calendar_file() {
     );
 }
 
+/// A calendar of events, each given by its lines with `|` between them.
+fn calendar_of(events: &[&str]) -> String {
+    let events = events.iter().map(|e| format!("BEGIN:VEVENT\r\n{}\r\nEND:VEVENT\r\n", e.replace('|', "\r\n")));
+    format!("BEGIN:VCALENDAR\r\n{}END:VCALENDAR\r\n", events.collect::<String>())
+}
+
+/// The days and hours of December 2026, in UTC, at which its events begin.
+fn december(events: &[&str]) -> Vec<String> {
+    let read = calendar(&calendar_of(events), Effect::Exclude).unwrap();
+    let spans = read.iter().flat_map(|o| spans(o, "2026-12-01T00:00:00Z", "2026-12-31T00:00:00Z", "UTC"));
+    let mut begins: Vec<String> = spans.map(|(begin, _)| begin[8..13].to_owned()).collect();
+    begins.sort();
+    begins
+}
+
+#[test]
+fn what_is_cancelled_or_moved_does_not_begin_when_it_would_have() {
+    // 20:00 in New York is 01:00 UTC of the day after
+    let series = "UID:a|DTSTART;TZID=America/New_York:20261201T200000|DURATION:PT1H|RRULE:FREQ=DAILY;COUNT=4";
+    let moved = "UID:a|RECURRENCE-ID:20261203T010000Z|DTSTART;TZID=America/New_York:20261202T210000|DURATION:PT1H|RRULE:FREQ=DAILY";
+    let cancelled = "UID:a|RECURRENCE-ID;TZID=America/New_York:20261203T200000|DTSTART;TZID=America/New_York:20261203T200000|DURATION:PT1H|STATUS:CANCELLED";
+    let another = "UID:b|DTSTART;VALUE=DATE:20261202|RRULE:FREQ=DAILY;COUNT=2";
+    let dropped = "UID:c|DTSTART;VALUE=DATE:20261224|STATUS:CANCELLED";
+    let mut events = [series, moved, cancelled, another, dropped];
+    for _ in 0..2 {
+        assert_eq!(december(&events), ["02T00", "02T01", "03T00", "03T02", "05T01"]);
+        events.reverse();
+    }
+    assert_eq!(calendar(&calendar_of(&[dropped]), Effect::Exclude), Ok(Vec::new()), "nothing to mend");
+    let days = "UID:d|DTSTART;VALUE=DATE:20261201|RRULE:FREQ=DAILY;COUNT=3";
+    assert_eq!(december(&[days, "UID:d|RECURRENCE-ID;VALUE=DATE:20261202|DTSTART;VALUE=DATE:20261207"]).len(), 3);
+}
+
+#[test]
+fn dates_in_utc_are_those_of_the_clock_of_the_event() {
+    let new_york = "UID:a|DTSTART;TZID=America/New_York:20261201T200000|DURATION:PT1H|";
+    let tokyo = "UID:a|DTSTART;TZID=Asia/Tokyo:20261202T080000|DURATION:PT1H|";
+    let floating = "UID:a|DTSTART:20261201T200000|DURATION:PT1H|";
+    for (event, rule, begins) in [
+        (new_york, "RRULE:FREQ=DAILY;UNTIL=20261204T010000Z", vec!["02T01", "03T01", "04T01"]),
+        (new_york, "RRULE:FREQ=DAILY;UNTIL=20261204T005959Z", vec!["02T01", "03T01"]),
+        (new_york, "RRULE:FREQ=DAILY;UNTIL=20261202T195959", vec!["02T01"]),
+        (new_york, "RRULE:FREQ=DAILY;UNTIL=20261202", vec!["02T01", "03T01"]),
+        (new_york, "RRULE:FREQ=DAILY;COUNT=3|EXDATE:20261203T010000Z", vec!["02T01", "04T01"]),
+        (new_york, "RRULE:FREQ=DAILY;COUNT=3|EXDATE;TZID=Asia/Tokyo:20261203T100000", vec!["02T01", "04T01"]),
+        (tokyo, "RRULE:FREQ=DAILY;UNTIL=20261203T230000Z", vec!["01T23", "02T23", "03T23"]),
+        // the workload's zone is not known yet: by the date as it is written
+        (floating, "RRULE:FREQ=DAILY;UNTIL=20261202T000000Z", vec!["01T20", "02T20"]),
+        (floating, "RRULE:FREQ=DAILY;COUNT=2|EXDATE:20261202T000000Z", vec!["01T20"]),
+    ] {
+        assert_eq!(december(&[format!("{event}{rule}").as_str()]), begins, "{event}{rule}");
+    }
+}
+
+#[test]
+fn what_changes_nothing_is_no_obstacle() {
+    let read = calendar(ICS, Effect::Holiday);
+    assert_eq!(calendar(&format!("\u{feff}{ICS}"), Effect::Holiday), read, "a byte order mark");
+    for rule in ["RRULE:FREQ=YEARLY", "RRULE:FREQ=WEEKLY;INTERVAL=2"] {
+        assert_eq!(calendar(&ICS.replace(rule, &format!("{rule};WKST=SU")), Effect::Holiday), read, "{rule}");
+    }
+}
+
 #[test]
 fn what_a_file_says_and_we_do_not_understand_is_refused_by_name() {
     for (from, to, expected) in [
@@ -115,6 +178,20 @@ fn what_a_file_says_and_we_do_not_understand_is_refused_by_name() {
         ("Europe/Berlin:20261130", "W. Europe Standard Time:20261130", "an IANA zone; found TZID=W. Europe"),
         ("X-FORESCALE:x2.5", "X-FORESCALE:big", "X-FORESCALE with x1.5"),
         ("UID:3", "UID:3\r\nRDATE:20270101T000000Z", "no RDATE"),
+        (
+            "BYDAY=MO,WE;COUNT=3",
+            "BYDAY=MO,SU;COUNT=3;WKST=SU",
+            "event \"Webinar\": expected weeks that begin on Monday",
+        ),
+        ("RRULE:FREQ=YEARLY", "RRULE:FREQ=YEARLY;WKST=7", "a rule without WKST=7: give the dates"),
+        ("COUNT=3", "UNTIL=20261231T09", "expected UNTIL with a date or time; found FREQ=WEEKLY"),
+        ("EXDATE;TZID=Europe/Berlin:20261202T090000", "EXDATE:never", "expected EXDATE with dates; found never"),
+        ("UID:3", "UID:3\r\nRECURRENCE-ID:never", "event \"Launch\": expected RECURRENCE-ID with dates; found never"),
+        (
+            "UID:3",
+            "UID:2\r\nSTATUS:CANCELLED\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20261214T080000Z",
+            "event \"Webinar\": expected RECURRENCE-ID of one date",
+        ),
     ] {
         let errors = calendar(&ICS.replace(from, to), Effect::Holiday).unwrap_err();
         let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -123,6 +200,7 @@ fn what_a_file_says_and_we_do_not_understand_is_refused_by_name() {
     for (text, found) in [
         ("hello", "; found \"hello\""),
         ("", "; found nothing"),
+        ("\u{feff}hello", "; found \"hello\""),
         (
             "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:20261225\r\n",
             "; found something else from line 2 on; is",
