@@ -141,6 +141,24 @@ fn what_git_has_is_judged_by_what_the_cluster_says() {
 }
 
 #[test]
+fn what_is_written_and_in_the_cluster_counts_once() {
+    let text = |pods: u32| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{replicas: 3}}\n---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: q}}\nspec: {{hard: {{pods: \"{pods}\"}}}}\n"
+        )
+    };
+    let context = Context { peak_replicas: vec![("web".into(), 20)], ..Context::default() };
+    let found = |written: u32, live: u32| {
+        let live = objects("cluster", &text(live)).unwrap().into_iter().map(|object| Object { live: true, ..object });
+        let all: Vec<Object> = objects("web.yaml", &text(written)).unwrap().into_iter().chain(live).collect();
+        lint(&all, &context).findings.iter().filter(|f| f.rule == "quota-below-peak").count()
+    };
+    assert_eq!(found(30, 30), 0, "20 pods, not 40");
+    assert_eq!(found(30, 10), 0, "the quota will be what is written");
+    assert_eq!(found(10, 30), 1);
+}
+
+#[test]
 fn what_names_no_namespace_may_go_to_any() {
     let rules = |metadata: &str, peaks: &[(&str, u32)]| -> Vec<&str> {
         let text = format!(

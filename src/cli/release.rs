@@ -13,6 +13,7 @@ use crate::policy::Workload;
 use crate::units::{MAX_REPLICAS, Time};
 use anyhow::anyhow;
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     done
 }
 
+/// Says what was done. Values are given back, whether or not somebody still reads of it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 async fn release_all(args: &Args) -> Result<(), Failure> {
     let client = args.cluster.client().await?;
     if !greet(&client).await? {
@@ -114,11 +124,11 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
     let mut failures: Vec<String> = cluster.unreadable();
     for (workload, target, _) in &ledgers {
         match one(&executor, workload, target, args, clock.as_ref()).await {
-            Ok(line) => println!("{line}"),
+            Ok(line) => say(&line),
             Err(error) => failures.push(format!("{workload}: {error}")),
         }
         if acting.contains(workload) && !args.dry_run {
-            eprintln!("{workload}: note: forescale.dev/mode is still act; a running daemon will raise it again");
+            note(&format!("{workload}: note: forescale.dev/mode is still act; a running daemon will raise it again"));
         }
     }
     let mut nothing = ledgers.is_empty();
@@ -128,13 +138,13 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
     // guards are for the ramps of all workloads together: they go with the last one that acts
     let others = acting.iter().filter(|w| !chosen(w)).count();
     if others > 0 {
-        eprintln!(
+        note(&format!(
             "note: guards on NodePools stay for {others} other workloads in mode act, and lapse by themselves; --all takes them off"
-        );
+        ));
     } else {
         let done = guards::release_guards(&client, &executor, args.expired, args.dry_run, now).await;
         nothing = nothing && done.lines.is_empty();
-        done.lines.iter().for_each(|line| println!("{line}"));
+        done.lines.iter().for_each(|line| say(line));
         failures.extend(done.failures);
     }
     let pools = if args.name.is_none() { pools(&client, args, now, &mut failures).await } else { 0 };
@@ -142,7 +152,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
         if let (Some(namespace), Some(name)) = (&args.namespace, &args.name) {
             known(&client, namespace, name).await?;
         }
-        println!("nothing to release");
+        say("nothing to release");
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", failures.join("\n")))) }
 }
@@ -175,7 +185,7 @@ async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec
     let mut keeper = Keeper::new(client.clone());
     for (namespace, name) in &gone {
         if args.dry_run {
-            println!("warm pool {name} in {namespace}: would be removed");
+            say(&format!("warm pool {name} in {namespace}: would be removed"));
             continue;
         }
         let standing = Standing {
@@ -195,7 +205,7 @@ async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         match last.problems.first() {
-            None if last.left == 0 => println!("warm pool {name} in {namespace}: removed"),
+            None if last.left == 0 => say(&format!("warm pool {name} in {namespace}: removed")),
             None => failures.push(format!("warm pool {name} in {namespace}: {} objects are not empty yet", last.left)),
             Some(problem) => failures.push(format!("warm pool {name} in {namespace}: {problem}")),
         }

@@ -3,6 +3,7 @@
 use super::placeholders::is_placeholder;
 use super::pods::pod;
 use super::{Context, Finding, Node, Object, found};
+use std::collections::BTreeSet;
 
 const GIB: f64 = 1_073_741_824.0;
 /// What is above rounding of sums.
@@ -29,7 +30,11 @@ impl Peak<'_> {
 
 /// Checks the limits of all NodePools together, and each quota.
 pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, findings: &mut Vec<Finding>) {
-    let workloads = objects.iter().filter(|o| matches!(o.kind.as_str(), "Deployment" | "StatefulSet"));
+    // what is written replaces what the cluster has: it is not there besides
+    let written: BTreeSet<_> = objects.iter().filter(|o| !o.live).map(identity).collect();
+    let counts = |o: &&Object| !o.live || !written.contains(&identity(o));
+    let pools: Vec<&Object> = pools.iter().copied().filter(counts).collect();
+    let workloads = objects.iter().filter(counts).filter(|o| matches!(o.kind.as_str(), "Deployment" | "StatefulSet"));
     let peaks: Vec<Peak<'_>> = workloads
         .filter(|o| !is_placeholder(objects, o))
         .filter_map(|o| Some(Peak { workload: o, pods: f64::from(context.peak(o, &o.name)?) }))
@@ -51,7 +56,7 @@ pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, fi
             found(findings, "limits-below-peak", pool, at, &field, message, instead);
         }
     }
-    for quota in objects.iter().filter(|o| o.kind == "ResourceQuota" && !is_scoped(o)) {
+    for quota in objects.iter().filter(counts).filter(|o| o.kind == "ResourceQuota" && !is_scoped(o)) {
         let own = || peaks.iter().filter(|p| p.workload.namespace == quota.namespace);
         let ask = |of, resource| own().filter_map(|p| p.asks(of, resource)).sum::<f64>();
         let pods = own().map(|p| p.pods).sum::<f64>();
@@ -75,6 +80,10 @@ pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, fi
             }
         }
     }
+}
+
+fn identity(object: &Object) -> (&str, &str, &str) {
+    (&object.kind, &object.namespace, &object.name)
 }
 
 /// Whether it counts only some pods.
