@@ -49,7 +49,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         args.forecaster,
         if names.is_empty() { "none".into() } else { names.join(",") }
     );
+    let mut told = 0;
     let verdict = run_trial(&trial, &mut |hours, so_far| {
+        // at once: the end may be hours away
+        for violation in so_far.first_violations.iter().skip(told) {
+            eprintln!("violation: {}", serde_json::to_string(violation).unwrap_or_default());
+        }
+        told = so_far.first_violations.len();
         if hours < trial.hours {
             eprintln!("{hours} workload-hours so far, {} violations", so_far.violations);
         }
