@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
-use crate::policy::import::{Imported, import_all};
+use crate::policy::import::{Imported, import};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Usage(problems));
     }
     let texts: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let (imported, found, skipped) = import_all(&texts, &args.time_zone, now);
+    let (imported, found, skipped) = import(&texts, &args.time_zone, now);
     problems.extend(found);
     match args.json {
         true => super::print_json(&imported)?,

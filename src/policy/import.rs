@@ -89,14 +89,9 @@ struct Group {
 }
 
 /// Reads YAML documents (or JSON), of which those that schedule replicas are imported and others left aside: the third
-/// of what it gives is how many. `zone` is for objects that say none. Problems don't keep the rest from being imported.
-pub fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
-    import_all(&[(name, text)], zone, now)
-}
-
-/// The same for several texts, each with its name, as if they were one: what sets the number of a workload may be
-/// spread over them.
-pub fn import_all(texts: &[(&str, &str)], zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
+/// of what it gives is how many. The texts, each with its name, count as one: what sets the number of a workload may be
+/// spread over them. `zone` is for objects that say none. Problems don't keep the rest from being imported.
+pub fn import(texts: &[(&str, &str)], zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
     let (groups, mut problems, skipped) = read::groups(texts, zone);
     let mut imported = Vec::new();
     for group in groups {

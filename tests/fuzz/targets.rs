@@ -105,7 +105,7 @@ fn read_cron(bytes: &[u8]) -> String {
     let cron_hpa = format!(
         "kind: CronHPA\nmetadata: {{name: a}}\nspec:\n  scaleTargetRef: {{name: a}}\n  jobs:\n  - {{schedule: {line:?}, targetSize: 3}}\n"
     );
-    let (_, problems, _) = import::import("x", &cron_hpa, "Europe/Berlin", NOW);
+    let (_, problems, _) = import::import(&[("x", &cron_hpa)], "Europe/Berlin", NOW);
     format!("{}|{}", window.map_or_else(|e| e.join("; "), |_| "window".into()), expected(&problems))
 }
 
@@ -140,7 +140,7 @@ fn read_icalendar(bytes: &[u8]) -> String {
 }
 
 fn read_import(bytes: &[u8]) -> String {
-    let (imported, problems, _) = import::import("x", &String::from_utf8_lossy(bytes), "Europe/Berlin", NOW);
+    let (imported, problems, _) = import::import(&[("x", &String::from_utf8_lossy(bytes))], "Europe/Berlin", NOW);
     for one in &imported {
         let texts: Vec<String> = one.windows.iter().map(ToString::to_string).collect();
         assert!(texts.is_empty() || schedule::parse(&texts.join(";")).is_ok(), "windows are written as they are read");

@@ -4,6 +4,11 @@ use proptest::prelude::*;
 /// Tuesday.
 const NOW: Time = Time::from_secs(1_795_478_400 + 43_200);
 
+/// Of one text.
+fn import(name: &str, text: &str, zone: &str, now: Time) -> (Vec<Imported>, Vec<Problem>, usize) {
+    super::import(&[(name, text)], zone, now)
+}
+
 fn ok(text: &str) -> Vec<Imported> {
     let (imported, problems, _) = import("f.yaml", text, "UTC", NOW);
     assert_eq!(problems, []);
@@ -244,14 +249,14 @@ fn texts_are_read_as_one() {
     let up = cron_job("up", "0 7 * * 1-5", zone, &scale(8));
     let down = cron_job("down", "0 19 * * 1-5", zone, &scale(2));
     let texts = [("up.yaml", up.as_str()), ("service.yaml", "kind: Service"), ("down.yaml", down.as_str())];
-    let (imported, problems, skipped) = import_all(&texts, "UTC", NOW);
+    let (imported, problems, skipped) = super::import(&texts, "UTC", NOW);
     assert_eq!((imported.len(), problems, skipped), (1, Vec::new(), 1));
     assert_eq!(imported[0].from, "CronJob shop/up, CronJob shop/down");
     assert_eq!(windows(&imported[0]), ["0 7 * * 1-5 12h UTC min=8"]);
     assert_eq!(imported[0].difference, []);
 
     let told = |texts: &[(&str, &str)]| -> (usize, Vec<String>) {
-        let (imported, problems, _) = import_all(texts, "UTC", NOW);
+        let (imported, problems, _) = super::import(texts, "UTC", NOW);
         (imported.len(), problems.iter().map(ToString::to_string).collect())
     };
     let berlin = down.replace("UTC", "Europe/Berlin");
