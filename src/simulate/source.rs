@@ -87,8 +87,8 @@ impl Source {
         told
     }
 
-    /// Nobody has listened: it will be asked for them again.
+    /// Nobody has listened: it will be asked for them later, in their order.
     pub(super) fn unheard(&mut self, samples: Vec<Sample>) {
-        self.backlog.splice(0..0, samples);
+        self.backlog.extend(samples);
     }
 }
