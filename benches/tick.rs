@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forescale::backtest::{self, Setting};
-use forescale::plan::{Observation, PlanTask, Portfolio, SourceState};
+use forescale::plan::{Heard, Observation, PlanTask, Portfolio, SourceState};
 use forescale::policy::{LoadMetric, Mode, Policy};
 use forescale::series::{Sample, Series};
 use forescale::tick::{Inputs, Memory, MetricInputs, MetricMemory, tick};
@@ -104,7 +104,7 @@ fn portfolio(c: &mut Criterion) {
     let mut minute = 0;
     let mut step = || {
         minute += 1;
-        portfolio.advance(Time::from_secs(60 * minute as i64), load(minute), true, None, 12.0)
+        portfolio.advance(Time::from_secs(60 * minute as i64), load(minute), Heard::Lesson, None, 12.0)
     };
     (0..8 * 1440).for_each(|_| {
         step();

@@ -118,6 +118,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
     let reactive = sampled.max(read(|reading| reading.load));
     let running = inputs.observation.replicas.max(inputs.observation.floor.unwrap_or(0));
     let forecast = metrics.iter().filter_map(|(m, _)| m.ahead(running, policy.pods_per_second)).max();
+    let asked = scheduled(now, policy, running);
     let relative = schedule::times(&policy.schedules, now, policy.lead_time.0)
         .zip(forecast.max(reactive))
         .map(|(times, replicas)| (f64::from(replicas) * times).ceil() as u32);
@@ -127,9 +128,10 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
         parts: Parts {
             reactive,
             forecast,
-            schedule: scheduled(now, policy, running).max(relative),
+            schedule: asked.max(relative),
             hold: policy.hold.and_then(|hold| hold.at(now)),
         },
+        asked,
         standing: if absent { Standing::Stale } else { worst },
         usual_high: match worst {
             Standing::Stale => metrics.iter().map(|(m, _)| m.usual_high(now)).max().flatten(),

@@ -159,6 +159,37 @@ fn what_is_written_and_in_the_cluster_counts_once() {
 }
 
 #[test]
+fn a_pod_asks_for_what_the_scheduler_counts() {
+    // ten pods against a quota: the largest number of cores a pod that still fits, found by asking
+    let asks = |spec: &str, range: &str| {
+        let fits = |tenths: u32| {
+            let text = format!(
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{template: {{spec: {spec}}}}}\n---\napiVersion: v1\nkind: LimitRange\nmetadata: {{name: r}}\nspec: {{limits: [{{type: Container, {range}}}]}}\n---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: q}}\nspec: {{hard: {{requests.cpu: {tenths}}}}}\n"
+            );
+            let context = Context { peak_replicas: vec![("web".into(), 10)], ..Context::default() };
+            let findings = lint(&objects("a.yaml", &text).unwrap(), &context).findings;
+            !findings.iter().any(|f| f.rule == "quota-below-peak")
+        };
+        (0..100).find(|tenths| fits(*tenths)).map(|tenths| f64::from(tenths) / 10.0)
+    };
+    let cpu = |cores: &str| format!("resources: {{requests: {{cpu: \"{cores}\"}}}}");
+    let two = format!("containers: [{{{}}}, {{{}}}]", cpu("0.5"), cpu("0.2"));
+    let first = format!("initContainers: [{{{}}}]", cpu("0.9"));
+    let always = format!("{{restartPolicy: Always, {}}}", cpu("0.3"));
+    let none = "max: {memory: 1Gi}";
+    assert_eq!(asks(&format!("{{{two}}}"), none), Some(0.7));
+    assert_eq!(asks(&format!("{{{first}, {two}}}"), none), Some(0.9), "one after the other");
+    assert_eq!(asks(&format!("{{initContainers: [{always}], {two}}}"), none), Some(1.0), "beside them");
+    let after = format!("{{initContainers: [{always}, {{{}}}], {two}}}", cpu("0.9"));
+    assert_eq!(asks(&after, none), Some(1.2), "an init container runs beside what was started before it");
+    assert_eq!(asks(&format!("{{{}, {two}}}", cpu("2")), none), Some(2.0), "the pod as a whole");
+    let silent = format!("{{containers: [{{name: a}}, {{{}}}]}}", cpu("0.2"));
+    assert_eq!(asks(&silent, none), Some(0.0), "not known");
+    assert_eq!(asks(&silent, "defaultRequest: {cpu: 100m}, default: {cpu: 1}"), Some(0.3));
+    assert_eq!(asks(&silent, "max: {cpu: 1}"), Some(1.2));
+}
+
+#[test]
 fn what_names_no_namespace_may_go_to_any() {
     let rules = |metadata: &str, peaks: &[(&str, u32)]| -> Vec<&str> {
         let text = format!(

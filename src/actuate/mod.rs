@@ -143,10 +143,11 @@ const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
 /// it has happened [`CONTEST_LIMIT`] times within [`CONTEST_WINDOW`]. Then it stands as long, and each further one too.
 ///
 /// Without an autoscaler ([`Target::Scale`]) the plan is the whole decision, up and down, and the replica count takes
-/// the floor's place in these rules. Zero replicas is the user's way to switch off: it stays.
+/// the floor's place in these rules. Zero replicas that we did not set is the user's way to switch off: it stays.
 pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
     let standing = view.standing();
-    if view.target == Target::Scale && view.replicas == 0 {
+    let rests = view.ledger.as_ref().is_some_and(|l| l.floor == 0);
+    if view.target == Target::Scale && view.replicas == 0 && !rests {
         return Actions { writes: Vec::new(), outcome: Outcome::Kept };
     }
     let mut ledger = match &view.ledger {
@@ -182,9 +183,11 @@ pub fn actions(now: Time, plan: &Plan, view: &TargetView) -> Actions {
     if view.target == Target::Scale {
         return scale_only(now, plan, view, ledger);
     }
-    let own = ledger.original.unwrap_or(0);
+    // what holds where nothing is set: KEDA rests at zero, an HPA at one
+    let rests = if matches!(view.target, Target::ScaledObject { .. }) { 0 } else { 1 };
+    let own = ledger.original.unwrap_or(0).max(rests);
     let floor = plan.replicas.min(view.max_replicas);
-    if floor <= own.max(1) {
+    if floor <= own {
         let writes = match &view.ledger {
             Some(_) => vec![Write::Restore { original: ledger.original }],
             None => Vec::new(),

@@ -7,7 +7,7 @@ use crate::actuate::pool::{self, BackendChoice, Keeper, Ours, Standing};
 use crate::actuate::{Actions, Executor, Ledger, Outcome, Site, Target, TargetView, Write, release, release_expired};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Failure, Problem};
-use crate::observe::{Cluster, Watched, watch};
+use crate::observe::{Capability, Cluster, Watched, versions, watch};
 use crate::plan::pool::PoolReason;
 use crate::policy::Workload;
 use crate::units::{MAX_REPLICAS, Time};
@@ -159,11 +159,10 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
 
 /// Takes warm pools away; a CapacityBuffer is emptied first. Gives how many there were.
 async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec<String>) -> usize {
-    let served: Vec<String> = match client.list_api_groups().await {
-        Ok(groups) => {
-            let group = groups.groups.into_iter().find(|g| g.name == pool::BUFFER_GROUP);
-            group.map(|g| g.versions.into_iter().map(|v| v.version).collect()).unwrap_or_default()
-        }
+    // others use the group, too
+    let served = match versions(client, pool::BUFFER_GROUP, "capacitybuffers").await {
+        Ok(Capability::Served(versions)) => versions,
+        Ok(_) => Vec::new(),
         Err(error) => {
             failures.push(format!("warm pools: {error}"));
             return 0;
@@ -180,8 +179,9 @@ async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec
         args.namespace.as_ref().is_none_or(|n| *n == of.namespace) && (!args.expired || of.ledger.expires <= now)
     };
     let place = |of: &Ours| (of.namespace.clone(), of.pool.clone());
-    let mut kept: BTreeSet<(String, String)> = found.iter().filter(|f| !wanted(f)).map(place).collect();
-    let gone: BTreeSet<(String, String)> = found.iter().filter(wanted).map(place).filter(|p| !kept.remove(p)).collect();
+    let kept: BTreeSet<(String, String)> = found.iter().filter(|f| !wanted(f)).map(place).collect();
+    let gone: BTreeSet<(String, String)> =
+        found.iter().filter(wanted).map(place).filter(|p| !kept.contains(p)).collect();
     let mut keeper = Keeper::new(client.clone());
     for (namespace, name) in &gone {
         if args.dry_run {

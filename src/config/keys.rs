@@ -394,7 +394,10 @@ pub(super) const PLACEHOLDERS: &[(&str, &str)] = &[
     ("container", "a regular expression for the container: its name for a ContainerResource metric, `.+` otherwise"),
     ("metric", "the metric's name"),
     ("object", "name of the described object (Object metrics)"),
-    ("labels", "the selector of an External metric as `,key=\"value\"` for each label"),
+    (
+        "labels",
+        "the selector of a Pods, Object or External metric as matchers, each with a comma before it; a metric with a selector needs it",
+    ),
 ];
 
 /// The key at a path whose names stand for themselves, and its kind.

@@ -83,6 +83,8 @@ pub struct Days {
     tops: Vec<Tops>,
     /// What each metric asks for in each slot of the day ahead, which begins at that time.
     slots: Vec<(Time, Replicas)>,
+    /// What was seen ahead at the last look.
+    ramps: Vec<Ramp>,
 }
 
 impl Days {
@@ -93,7 +95,7 @@ impl Days {
             history.iter().for_each(|(at, sample)| tops.take(at, sample));
             tops
         });
-        Days { made: None, tops: tops.collect(), slots: Vec::new() }
+        Days { made: None, tops: tops.collect(), slots: Vec::new(), ramps: Vec::new() }
     }
 
     /// Takes new samples of a metric, `step` apart.
@@ -122,6 +124,15 @@ impl Days {
         self.slots = asked.flatten().collect();
     }
 
+    /// Ramps that were seen ahead and have begun last until they have settled, though what is ahead now begins behind them.
+    fn under_way(&mut self, mut ahead: Vec<Ramp>, now: Time) -> Vec<Ramp> {
+        let begun = std::mem::take(&mut self.ramps).into_iter().filter(|r| r.span.holds(now));
+        let begun: Vec<Ramp> = begun.filter(|r| ahead.iter().all(|a| a.span.from > r.span.from)).collect();
+        ahead.extend(begun);
+        self.ramps.clone_from(&ahead);
+        ahead
+    }
+
     /// Replicas at the top of the day ahead. None: no day is forecast.
     pub fn peak(&self) -> Option<Replicas> {
         self.slots.iter().map(|(_, replicas)| *replicas).max()
@@ -139,7 +150,7 @@ pub fn ramps_ahead(tended: &mut Tended, config: &Config, now: Time) -> Option<Ra
     tended.days.renew(now, &policy);
     let lead = policy.lead_time.0;
     let expected = expected(&policy, &tended.days, now);
-    let mut ramps = ramps(&expected, SLOT);
+    let mut ramps = tended.days.under_way(ramps(&expected, SLOT), now);
     ramps.extend(rising(tended, now, lead));
     ramps.sort_by_key(|r| r.span);
     let workload = tended.sight.workload().clone();

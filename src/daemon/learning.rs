@@ -61,6 +61,8 @@ pub struct Learned {
     pub edition: u64,
     /// One lesson per metric, or why there is none.
     pub lessons: Result<Vec<Lesson>, String>,
+    /// Why they are of less history than was asked for. None: there is no more.
+    pub incomplete: Option<String>,
 }
 
 /// What learning takes.
@@ -170,6 +172,7 @@ impl School {
                 tracks.push((pupil.track, pupil.error, pupil.until));
             }
             fitting.push(async move {
+                let incomplete = tracks.iter().find_map(|(_, e, _)| e.clone());
                 let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
                 let (workload, edition) = (task.workload.clone(), task.edition);
                 let lessons = match failed {
@@ -182,7 +185,7 @@ impl School {
                             .map_err(|e| format!("learning failed: {e}"))
                     }
                 };
-                Learned { workload, edition, lessons }
+                Learned { workload, edition, lessons, incomplete }
             });
         }
         while let Some(learned) = fitting.next().await {

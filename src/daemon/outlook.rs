@@ -6,7 +6,7 @@ use super::usage::CapacityWatch;
 use crate::config::{Config, Mode};
 use crate::demand::{LeadInForce, learned_lead};
 use crate::observe::Pods;
-use crate::policy::{LoadMetric, Policy, Resolved, Workload};
+use crate::policy::{LoadMetric, Policy, Resolved, UsageQueries, Workload};
 use crate::series::Sample;
 use crate::units::{LeadTime, Step, Time};
 
@@ -64,10 +64,8 @@ impl Outlook {
             self.capacity = None;
             return;
         };
-        let watch = match self.capacity.take().filter(|w| w.reads(&usage, place)) {
-            Some(watch) => watch,
-            None => CapacityWatch::new(usage, place),
-        };
+        let before = self.capacity.take().and_then(|watch| watch.going_on(&usage, place));
+        let watch = before.unwrap_or_else(|| CapacityWatch::new(usage, place));
         metric.capacity_per_replica = watch.in_force().unwrap_or(metric.capacity_per_replica);
         self.capacity = Some(watch);
     }
@@ -82,6 +80,10 @@ impl Outlook {
     /// What to ask of the usage of its pods.
     pub fn usage_wanted(&mut self, pods: &Pods, workload: &Workload, to: Time, step: Step) -> Vec<(String, Wanted)> {
         let Some(watch) = &mut self.capacity else { return Vec::new() };
+        if self.unhealthy {
+            watch.skip(to, step);
+            return Vec::new();
+        }
         watch.wanted(workload, pods.versions(workload), pods.newest(workload), to, step)
     }
 
@@ -105,12 +107,14 @@ fn slower(pace: f64) -> f64 {
 }
 
 /// The part of a policy that memory depends on: everything but mode, schedules and hold; and of a capacity that is learned
-/// whether it is known.
+/// whether it is known, and what it is learned from.
 pub fn teaches(policy: Option<&Policy>) -> Option<Policy> {
-    let metric = |m: &LoadMetric| match m.learned {
-        Some(_) => {
-            LoadMetric { capacity_per_replica: if m.capacity_per_replica > 0.0 { 1.0 } else { 0.0 }, ..m.clone() }
-        }
+    let metric = |m: &LoadMetric| match &m.learned {
+        Some(usage) => LoadMetric {
+            capacity_per_replica: if m.capacity_per_replica > 0.0 { 1.0 } else { 0.0 },
+            learned: Some(UsageQueries { full: 1.0, limit: None, ..usage.clone() }),
+            ..m.clone()
+        },
         None => m.clone(),
     };
     policy.map(|p| Policy {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Steps that one increment reaches back at most; what is older stays missing.
 const CATCH_UP_STEPS: usize = 360;
+/// A question for so many steps more is not longer by much.
+const LEVEL_STEPS: usize = 5;
 /// A newest sample older than so many steps is stale.
 const STALE_STEPS: usize = 3;
 
@@ -38,6 +40,8 @@ pub struct Fed {
     pub workload: Workload,
     /// Which of its metrics.
     pub metric: usize,
+    /// What was asked.
+    pub query: String,
     /// One sample a step from `from` on; empty when the source failed: what is missing now may be there later.
     pub samples: Vec<Sample>,
     /// The instant of the first of them.
@@ -60,6 +64,14 @@ pub fn query(metric: &LoadMetric) -> Result<String, crate::error::Problem> {
         Some(namespace) => crate::history::prometheus::enforce_namespace(&metric.query, namespace),
         None => Ok(metric.query.clone()),
     }
+}
+
+/// Level with the newest or nearly so, and those behind: a catch-up makes no question of the others longer.
+pub fn apart(wanted: Vec<Wanted>, step: Step) -> [Vec<Wanted>; 2] {
+    let newest = wanted.iter().map(|w| w.from).max();
+    let (level, behind) =
+        wanted.into_iter().partition(|w| newest.is_some_and(|n| w.from + step.times(LEVEL_STEPS) >= n));
+    [level, behind]
 }
 
 /// Asks one source for everything wanted of it, up to `to`. Always one answer per wanted, in order.
@@ -98,7 +110,8 @@ pub async fn poll(
 impl Wanted {
     fn fed(self, samples: Vec<Sample>, source: SourceState) -> Fed {
         let settling = Duration::ZERO;
-        Fed { workload: self.workload, metric: self.metric, from: self.from, samples, source, settling }
+        let Wanted { workload, metric, query, from } = self;
+        Fed { workload, metric, query, from, samples, source, settling }
     }
 }
 
@@ -157,6 +170,24 @@ mod tests {
         let points = [(t(1), 1.0), (t(3), f64::NAN), (t(4), 0.0), (t(9), 9.0)];
         assert_eq!(steps(&points, t(1), t(5), Step::MINUTE), [Valid(1.0), Missing, Missing, Valid(0.0), Missing]);
         assert_eq!(steps(&points, t(6), t(5), Step::MINUTE), []);
+    }
+
+    #[test]
+    fn one_that_is_behind_makes_no_question_of_the_others_longer() {
+        let wanted = |name: &str, from| Wanted {
+            workload: Workload {
+                namespace: "shop".into(),
+                name: name.into(),
+                kind: crate::policy::WorkloadKind::Deployment,
+            },
+            metric: 0,
+            query: "x".into(),
+            from: t(from),
+        };
+        let all = vec![wanted("level", 400), wanted("behind", 100), wanted("nearly", 396)];
+        let apart = apart(all, Step::MINUTE);
+        let names = apart.map(|part| part.into_iter().map(|w| w.workload.name).collect::<Vec<_>>());
+        assert_eq!(names, [vec!["level", "nearly"], vec!["behind"]]);
     }
 
     #[test]

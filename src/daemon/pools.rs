@@ -136,7 +136,8 @@ impl Pools {
     /// The pool of a workload, and the others that claim it too.
     fn of(&self, tended: &Tended) -> (Option<&String>, Vec<&String>) {
         if let Some(named) = tended.sight.view.annotations.get("forescale.dev/pool") {
-            return (self.pools.get_key_value(named).map(|(name, _)| name), Vec::new());
+            let named = self.pools.get_key_value(named).filter(|(_, pool)| pool.config.is_for(tended));
+            return (named.map(|(name, _)| name), Vec::new());
         }
         let mut claim: Vec<&String> =
             self.pools.iter().filter(|(_, p)| p.config.claims(tended)).map(|(name, _)| name).collect();
@@ -166,7 +167,9 @@ impl Pools {
         let mut problems: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (workload, (t, _)) in tended.iter() {
             let (pool, others) = self.of(t);
-            if let Some(pool) = pool.filter(|_| t.policy.is_some()) {
+            // wrong annotations change nothing as long as its last plan is valid
+            let counts = t.policy.is_some() || t.decision.as_ref().is_some_and(|d| d.plan.valid_until > now);
+            if let Some(pool) = pool.filter(|_| counts) {
                 let shapes = members.entry(pool.clone()).or_default();
                 shapes.entry(t.sight.slot.shape.key()).or_default().push(workload.clone());
                 for other in others {
@@ -176,7 +179,8 @@ impl Pools {
                 }
             }
             if let (None, Some(named)) = (pool, t.sight.view.annotations.get("forescale.dev/pool")) {
-                let words = format!("{workload} names the pool {named}, which the config does not have");
+                let words =
+                    format!("{workload} names the pool {named}, which the config does not have for its namespace");
                 problems.entry(String::new()).or_default().push(words);
             }
         }
@@ -274,12 +278,13 @@ impl Pools {
             let Some((t, _)) = tended.get_mut(&look.workload) else { continue };
             let max_replicas = t.policy.as_ref().map_or(MAX_REPLICAS, |p| p.max_replicas);
             let slot = t.sight.slot.clone();
+            let running = t.sight.observation.replicas;
             let quotas = self.cluster.quotas(&look.workload.namespace);
             let found = look.ramps.iter().flat_map(|ramp| {
                 let at = ramp.span.from;
                 let (requests, placement) = (&slot.shape.requests, &look.placement);
                 infeasible(
-                    &Rise { at, low: ramp.low, high: ramp.high, max_replicas, requests, placement },
+                    &Rise { at, now: running, low: ramp.low, high: ramp.high, max_replicas, requests, placement },
                     &pools,
                     &quotas,
                 )
@@ -302,13 +307,17 @@ impl Pools {
 }
 
 impl PoolConfig {
+    /// Whether workloads of its namespace may have slots of it.
+    fn is_for(&self, tended: &Tended) -> bool {
+        self.namespace.as_ref().is_none_or(|n| *n == tended.sight.workload().namespace)
+    }
+
     fn claims(&self, tended: &Tended) -> bool {
         let slot = &tended.sight.slot;
-        let here = self.namespace.as_ref().is_none_or(|n| *n == tended.sight.workload().namespace);
         let labelled = !self.selector.is_empty() && self.selector.iter().all(|(k, v)| slot.labels.get(k) == Some(v));
         let selects = tended.sight.placement.node_selector.get(crate::plan::nodes::NODE_POOL_LABEL);
         let nodes = self.selector.is_empty() && self.node_pool.is_some() && self.node_pool.as_ref() == selects;
-        here && (labelled || nodes)
+        self.is_for(tended) && (labelled || nodes)
     }
 }
 

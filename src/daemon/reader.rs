@@ -26,6 +26,8 @@ pub struct Reading {
     pub workload: Workload,
     /// Which of its metrics.
     pub metric: usize,
+    /// Source and query: the load of something else may be asked for by now.
+    pub origin: (String, String),
     /// When.
     pub at: Time,
     /// The load.
@@ -72,7 +74,7 @@ async fn one(
         };
         let read = told.into_iter().filter_map(|fed| {
             let load = fed.samples.last()?.measured()?;
-            Some(Reading { workload: fed.workload, metric: fed.metric, at, load })
+            Some(Reading { workload: fed.workload, metric: fed.metric, origin: (name.clone(), fed.query), at, load })
         });
         let read: Vec<Reading> = read.collect();
         if readings.is_closed() || !read.is_empty() && readings.send(read).await.is_err() {

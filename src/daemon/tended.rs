@@ -58,6 +58,8 @@ pub struct Tended {
     /// What is wrong.
     pub problems: Vec<String>,
     notes: Vec<String>,
+    /// Why it has learned from a part of its history only; the rest is asked for again.
+    incomplete: Option<String>,
     /// What will not fit in the hours ahead.
     pub unfit: Vec<String>,
     /// Grows with every change of the policy; a write that was decided under an older one is dropped.
@@ -99,6 +101,7 @@ impl Tended {
             outlook: Outlook::default(),
             problems: Vec::new(),
             notes: Vec::new(),
+            incomplete: None,
             unfit: Vec::new(),
             edition: Arc::default(),
             learning: Learning::Done,
@@ -144,7 +147,9 @@ impl Tended {
     /// Follows a policy: at once, or as soon as a planner for it has learned where only what is planned for has changed.
     fn follow(&mut self, policy: Option<Policy>, now: Time) {
         if policy == self.policy {
-            self.next = None;
+            if self.incomplete.is_none() {
+                self.next = None;
+            }
             return;
         }
         let until = policy.as_ref().zip(self.policy.as_ref()).and_then(|(wanted, current)| meanwhile(wanted, current));
@@ -164,6 +169,7 @@ impl Tended {
                 let relearn = teaches(policy.as_ref()) != teaches(self.policy.as_ref());
                 self.adopt(policy);
                 self.next = None;
+                self.incomplete = None;
                 if relearn {
                     self.learning = Learning::Due(now);
                     self.failures = 0;
@@ -216,6 +222,11 @@ impl Tended {
     /// True when decisions of this workload are written.
     pub fn acts(&self, config: &Config) -> bool {
         self.mode(config) == Some(Mode::Act) && self.sight.target.is_ok()
+    }
+
+    /// True unless its newest decision could not be written: somebody else's value stands, or the write failed.
+    pub fn is_written(&self) -> bool {
+        self.write_error.is_none() && !matches!(self.outcome, Some(Outcome::Yielded | Outcome::Contested))
     }
 
     /// What is to be learned now. None: nothing.
@@ -283,7 +294,17 @@ impl Tended {
         let policy = self.policy.clone()?;
         self.unlogged = false;
         self.learning = Learning::Done;
-        self.failures = 0;
+        match learned.incomplete {
+            Some(why) => {
+                // it decides with what it has, meanwhile
+                self.failures = self.failures.saturating_add(1);
+                self.learning = Learning::Due(now + pause(self.failures));
+                self.next = Some(policy.clone());
+                self.incomplete =
+                    Some(format!("learned from a part of the history only, the rest is asked for again: {why}"));
+            }
+            None => (self.failures, self.incomplete) = (0, None),
+        }
         self.feeds = lessons
             .iter()
             .map(|l| {

@@ -6,7 +6,7 @@ use super::archive::Archive;
 use super::board::Board;
 use super::events::{Events, Regarding, Subject};
 use super::learning::{Learned, Task};
-use super::polling::{Fed, Sources, Wanted, last_step, poll};
+use super::polling::{Fed, Sources, Wanted, apart, last_step, poll};
 use super::pools::Pools;
 use super::reader::{Reading, ToRead};
 use super::showing::Showing;
@@ -22,7 +22,7 @@ use crate::observe::{Cluster, Pods, Watched};
 use crate::policy::Workload;
 use crate::rng;
 use crate::tick::Record;
-use crate::units::Time;
+use crate::units::{Step, Time};
 use futures::stream::{FuturesUnordered, StreamExt};
 use rand::Rng as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,12 @@ pub(super) struct Ticker {
     pub showing: Showing,
     pub seed: u64,
     pub started: Deadline,
+}
+
+/// What to ask of each source at once.
+fn questions(by_source: BTreeMap<String, Vec<Wanted>>, step: Step) -> Vec<(String, Vec<Wanted>)> {
+    let of = |(name, wanted): (String, Vec<Wanted>)| apart(wanted, step).map(|part| (name.clone(), part));
+    by_source.into_iter().flat_map(of).filter(|(_, wanted)| !wanted.is_empty()).collect()
 }
 
 impl Ticker {
@@ -221,7 +227,12 @@ impl Ticker {
                 outrun.insert(workload);
             }
         }
+        if outrun.is_empty() {
+            return;
+        }
         self.tick(&outrun.into_iter().collect::<Vec<_>>());
+        // slots that the new replicas take are not to be filled again, on nodes that would be bought for them
+        self.pools.step(self.clock.now(), &mut self.tended, &self.config, &self.lead_times);
     }
 
     /// What pods have taught since the last step; new policies follow at the next look.
@@ -242,15 +253,19 @@ impl Ticker {
         let mut by_source: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
         let mut open: BTreeMap<Workload, usize> = BTreeMap::new();
         for (workload, (tended, _)) in &mut self.tended {
-            let mut names = BTreeSet::new();
+            open.insert(workload.clone(), 0);
             for (source, wanted) in tended.wanted(to, step, now) {
-                names.insert(source.clone());
                 by_source.entry(source).or_default().push(wanted);
             }
-            open.insert(workload.clone(), names.len());
+        }
+        let questions = questions(by_source, step);
+        for (_, wanted) in &questions {
+            for workload in wanted.iter().map(|w| &w.workload).collect::<BTreeSet<_>>() {
+                open.entry(workload.clone()).and_modify(|n| *n += 1);
+            }
         }
         let sources = self.sources.clone();
-        let mut asked: FuturesUnordered<_> = by_source
+        let mut asked: FuturesUnordered<_> = questions
             .into_iter()
             .filter_map(|(name, wanted)| {
                 let source = sources.get(&name)?.clone();
@@ -285,7 +300,7 @@ impl Ticker {
                 by_source.entry(source).or_default().push(wanted);
             }
         }
-        let asked = by_source.into_iter().filter_map(|(name, wanted)| {
+        let asked = questions(by_source, step).into_iter().filter_map(|(name, wanted)| {
             let source = self.sources.get(&name)?.clone();
             Some(async move { poll(source.as_ref(), wanted, to, step, step.duration() / 2).await })
         });

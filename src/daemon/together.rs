@@ -35,7 +35,11 @@ impl Together {
             if acts { (&mut self.acting, crowd.acting) } else { (&mut self.observing, crowd.observing) };
         let before = tended.decision.as_ref().map(|d| d.plan.replicas);
         let record = tended.tick(now, shares.room(now, pods))?;
-        if let Record::Tick { inputs, decision, .. } = &record {
+        // what does not move uses no share
+        let moves = !acts || tended.is_written();
+        if let Record::Tick { inputs, decision, .. } = &record
+            && moves
+        {
             shares.note(now, before, &inputs.observation, &decision.plan);
         }
         Some(record)

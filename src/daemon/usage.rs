@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Steps that the first question reaches back.
 const BACK: usize = 360;
-/// Versions that are asked for at most; the newest count.
+/// Versions that are asked for at most: those with the newest pods.
 const VERSIONS: usize = 2;
 
 /// What is learned of one workload's replicas.
@@ -23,6 +23,8 @@ pub struct CapacityWatch {
     metric: usize,
     /// The first step that has not been asked for. None: nothing has.
     next: Option<Time>,
+    /// Steps that the next question reaches back at most: fewer after each failure.
+    back: usize,
     loads: VecDeque<(Time, Option<f64>)>,
     /// Versions with pods, as of the newest look.
     running: BTreeMap<String, Replicas>,
@@ -39,6 +41,7 @@ impl CapacityWatch {
             usage,
             metric,
             next: None,
+            back: BACK,
             loads: VecDeque::new(),
             running: BTreeMap::new(),
             asked: Vec::new(),
@@ -46,9 +49,19 @@ impl CapacityWatch {
         }
     }
 
-    /// True where it reads just this.
-    pub fn reads(&self, usage: &UsageQueries, metric: usize) -> bool {
-        self.usage == *usage && self.metric == metric
+    /// The same for these queries; None where they read something else. Other requests or limits only change what a replica
+    /// may use, not what was seen of it.
+    pub fn going_on(mut self, usage: &UsageQueries, metric: usize) -> Option<CapacityWatch> {
+        let of = |u: &UsageQueries| UsageQueries { full: 0.0, limit: None, ..u.clone() };
+        if self.metric != metric || of(&self.usage) != of(usage) {
+            return None;
+        }
+        if self.usage != *usage {
+            self.learned.rescale(usage.full, usage.limit);
+            self.in_force = self.learned.in_force(&self.running);
+            self.usage = usage.clone();
+        }
+        Some(self)
     }
 
     /// Load that one replica is counted on to serve. None: there is no evidence.
@@ -78,20 +91,24 @@ impl CapacityWatch {
         self.loads.shrink_to(2 * BACK);
     }
 
-    /// What to ask the source: the number of pods, and number and cores of each version's. Pods of two versions of a
-    /// StatefulSet have the same names: one is asked for only while all pods are its, `newest` (when the newest pod was
+    /// What to ask the source: the number of pods, and number and cores of each version's (`running`, the one with the newest pod
+    /// first). Nothing as long as there is no load to set against it. Pods of two versions of a StatefulSet have the same names: one is asked for only while all pods are its, `newest` (when the newest pod was
     /// created) being the first instant of which that is known.
     pub fn wanted(
         &mut self,
         workload: &Workload,
-        running: BTreeMap<String, Replicas>,
+        running: Vec<(String, Replicas)>,
         newest: Option<Time>,
         to: Time,
         step: Step,
     ) -> Vec<(String, Wanted)> {
-        self.running = running;
-        self.asked = self.running.keys().take(VERSIONS).cloned().collect();
-        let mut from = self.next.unwrap_or(to - step.times(BACK)).max(to - step.times(BACK));
+        self.asked = running.iter().map(|(version, _)| version.clone()).take(VERSIONS).collect();
+        self.running = running.into_iter().collect();
+        if self.loads.is_empty() || self.running.is_empty() {
+            return Vec::new();
+        }
+        let oldest = to - step.times(self.back);
+        let mut from = self.next.unwrap_or(oldest).max(oldest);
         let stateful = workload.kind == WorkloadKind::StatefulSet;
         if stateful {
             let Some(newest) = newest.filter(|_| self.running.len() == 1) else { return Vec::new() };
@@ -113,13 +130,21 @@ impl CapacityWatch {
         wanted.collect()
     }
 
-    /// Takes what the source said to the last question. One that failed is asked again at the next step.
+    /// Nothing is asked of these steps: broken pods say nothing of what a replica serves.
+    pub fn skip(&mut self, to: Time, step: Step) {
+        self.next = self.next.map(|_| to + step.duration());
+    }
+
+    /// Takes what the source said to the last question. One that failed is asked again at the next step, of half as long a time:
+    /// it may have been too much.
     pub fn take(&mut self, fed: Vec<Fed>, step: Step) {
         let Some(first) = fed.first() else { return };
         let (from, steps) = (first.from, fed.iter().map(|f| f.samples.len()).max().unwrap_or(0));
         if fed.iter().any(|f| f.from != from || matches!(f.source, crate::plan::SourceState::Failing { .. })) {
+            self.back = (self.back / 2).max(1);
             return;
         }
+        self.back = BACK;
         let value = |metric: usize, i: usize| {
             let fed = fed.iter().find(|f| f.metric == metric)?;
             fed.samples.get(i).and_then(|s| s.measured())
@@ -165,6 +190,7 @@ mod tests {
         let fed = |w: &Wanted| Fed {
             workload: w.workload.clone(),
             metric: w.metric,
+            query: w.query.clone(),
             samples: vec![Sample::Valid(value(&w.query)); 1 + (to.since(w.from).as_secs() / 60) as usize],
             from: w.from,
             source: SourceState::Fresh,
@@ -178,7 +204,7 @@ mod tests {
         let mut watch = watch();
         let to = t(1000);
         watch.loads(0, t(600), Step::MINUTE, vec![Sample::Valid(400.0); 401]);
-        let running = BTreeMap::from([("6d4cf56db".to_owned(), 10)]);
+        let running = vec![("6d4cf56db".to_owned(), 10)];
         let wanted = watch.wanted(&web(), running.clone(), None, to, Step::MINUTE);
         let texts: Vec<&str> = wanted.iter().map(|(_, w)| w.query.as_str()).collect();
         assert_eq!(wanted[0].1.from, t(640));
@@ -197,7 +223,7 @@ mod tests {
     fn of_a_stateful_set_only_one_version_is_asked_for_and_only_since_all_pods_are_its() {
         let mut watch = watch();
         let db = Workload { kind: WorkloadKind::StatefulSet, name: "db".into(), ..web() };
-        let versions = |of: &[(&str, Replicas)]| of.iter().map(|(v, n)| ((*v).to_owned(), *n)).collect();
+        let versions = |of: &[(&str, Replicas)]| of.iter().map(|(v, n)| ((*v).to_owned(), *n)).collect::<Vec<_>>();
         watch.loads(0, t(700), Step::MINUTE, vec![Sample::Valid(400.0); 301]);
         let newest = Some(t(900) + Duration::from_secs(20));
         let rollout = watch.wanted(&db, versions(&[("db-1", 3), ("db-2", 7)]), newest, t(1000), Step::MINUTE);
@@ -215,11 +241,39 @@ mod tests {
     #[test]
     fn what_failed_is_asked_again_and_says_nothing() {
         let mut watch = watch();
-        let wanted = watch.wanted(&web(), BTreeMap::from([("a".to_owned(), 1)]), None, t(1000), Step::MINUTE);
+        let running = || vec![("a".to_owned(), 1)];
+        assert!(watch.wanted(&web(), running(), None, t(1000), Step::MINUTE).is_empty(), "no load is known");
+        watch.loads(0, t(600), Step::MINUTE, vec![Sample::Valid(400.0); 401]);
+        assert!(watch.wanted(&web(), Vec::new(), None, t(1000), Step::MINUTE).is_empty(), "no pod is known");
+        let wanted = watch.wanted(&web(), running(), None, t(1000), Step::MINUTE);
         let mut fed = answer(&wanted, t(1000), |_| 1.0);
         fed[1].source = SourceState::Failing { error: "503".into() };
         watch.take(fed, Step::MINUTE);
-        let again = watch.wanted(&web(), BTreeMap::new(), None, t(1001), Step::MINUTE);
-        assert_eq!((again.len(), again[0].1.from, watch.in_force()), (1, t(641), None));
+        let again = watch.wanted(&web(), running(), None, t(1001), Step::MINUTE);
+        assert_eq!((again.len(), again[0].1.from, watch.in_force()), (3, t(821), None), "half as far back");
+    }
+
+    #[test]
+    fn the_versions_with_the_newest_pods_are_asked_for() {
+        let mut watch = watch();
+        watch.loads(0, t(900), Step::MINUTE, vec![Sample::Valid(400.0); 101]);
+        let running = ["new", "before", "a-dead-one"].map(|v| (v.to_owned(), 1)).to_vec();
+        let wanted = watch.wanted(&web(), running, None, t(1000), Step::MINUTE);
+        let of = |version: &str| wanted.iter().filter(|(_, w)| w.query.contains(version)).count();
+        assert_eq!((of("web-new-"), of("web-before-"), of("dead")), (2, 2, 0));
+    }
+
+    #[test]
+    fn other_requests_change_what_a_replica_may_use_and_nothing_that_was_seen() {
+        let mut watch = watch();
+        watch.loads(0, t(600), Step::MINUTE, vec![Sample::Valid(400.0); 401]);
+        let wanted = watch.wanted(&web(), vec![("a".to_owned(), 10)], None, t(1000), Step::MINUTE);
+        let value = |query: &str| if query.starts_with("pods") { 10.0 } else { 5.0 };
+        watch.take(answer(&wanted, t(1000), value), Step::MINUTE);
+        let usage = UsageQueries { full: 1.4, ..watch.usage.clone() };
+        let watch = watch.going_on(&usage, 0).unwrap();
+        assert!((watch.in_force().unwrap() - 112.0).abs() < 0.2, "twice the cores: {:?}", watch.known());
+        let other = UsageQueries { cores: "other".into(), ..usage };
+        assert!(watch.going_on(&other, 0).is_none());
     }
 }

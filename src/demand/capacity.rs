@@ -37,6 +37,9 @@ const TOGETHER: f64 = 10.0;
 const REGRESSED: f64 = 0.85;
 /// A capacity in force moves when it is off by more than this.
 const MOVE: f64 = 0.05;
+/// Until a version is known for a day, it is taken to serve at most this multiple of what the one before it does: one that
+/// fails fast uses little, too.
+const BETTER: f64 = 1.2;
 /// A pod that comes or goes is given so many steps until its figures count.
 const SETTLING: usize = 4;
 
@@ -231,6 +234,21 @@ impl Capacities {
         Capacities { full, limit, versions: VecDeque::new(), counts: VecDeque::new(), in_force: None }
     }
 
+    /// A replica may use other amounts by now. What was seen of its usage stays.
+    pub fn rescale(&mut self, full: f64, limit: Option<f64>) {
+        // at the limit, the load is kept as that of `full`
+        let share = |limit: Option<f64>, full: f64| limit.map(|limit| full / limit);
+        let by = share(limit, full).zip(share(self.limit, self.full)).map(|(now, before)| (now / before) as f32);
+        (self.full, self.limit) = (full, limit);
+        for (_, steps) in &mut self.versions {
+            match by {
+                Some(by) => steps.saturated.iter_mut().for_each(|load| *load *= by),
+                None => steps.saturated.clear(),
+            }
+            steps.capacity = steps.fitted(full);
+        }
+    }
+
     /// Takes what was measured of a step.
     pub fn learn(&mut self, usage: &Usage) {
         for version in usage.versions.keys() {
@@ -270,17 +288,17 @@ impl Capacities {
     }
 
     /// The load to count on from one replica while these versions run, with their replicas: the least of theirs. One
-    /// that is not known yet is taken to serve what the one before it does. It moves by more than a twentieth or not at
+    /// that is not known yet is taken to serve what the one before it does, and for a day not much more. It moves by more than a twentieth or not at
     /// all. None: nothing is known of any version.
     pub fn in_force(&mut self, running: &BTreeMap<String, Replicas>) -> Option<f64> {
-        let known: Vec<(bool, f64)> = self
-            .versions
-            .iter()
-            .filter_map(|(version, steps)| {
-                let runs = running.get(version).is_some_and(|n| *n > 0);
-                Some((runs, steps.capacity?.lower))
-            })
-            .collect();
+        let mut known: Vec<(bool, f64)> = Vec::new();
+        for (version, steps) in &self.versions {
+            let Some(capacity) = steps.capacity else { continue };
+            let runs = running.get(version).is_some_and(|n| *n > 0);
+            let most =
+                known.last().filter(|_| steps.taken < STEPS).map_or(f64::INFINITY, |(_, before)| BETTER * before);
+            known.push((runs, capacity.lower.min(most)));
+        }
         let least = known.iter().filter(|(runs, _)| *runs).map(|(_, lower)| *lower).reduce(f64::min);
         let learned = least.or(known.last().map(|(_, lower)| *lower));
         if let Some(learned) = learned
@@ -403,6 +421,9 @@ mod tests {
         (0..40).for_each(|_| all.learn(&step("c", 40.0, 0.38)));
         assert_eq!(all.regression(), None, "better than the one before");
         assert!((all.in_force(&running(&["b", "c"])).unwrap() - 50.0).abs() < 0.1);
+        let early = all.in_force(&running(&["c"])).unwrap();
+        assert!((early - 60.0).abs() < 0.1, "one that uses little may also just fail: {early}");
+        (0..STEPS).for_each(|_| all.learn(&step("c", 40.0, 0.38)));
         assert!(all.in_force(&running(&["c"])).unwrap() > 70.0);
     }
 

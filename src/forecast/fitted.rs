@@ -22,6 +22,8 @@ pub struct Fitted {
     pub(super) screening: Screening,
     shifts: Detector,
     forecast: QuantileForecast,
+    /// What occasions make of each horizon's window.
+    declared: Vec<f64>,
 }
 
 /// Fits by walking through the history once.
@@ -41,6 +43,7 @@ pub fn fit(history: &Series, task: &Task) -> Fitted {
             windows: task.horizons.iter().map(|h| WindowForecast { horizon: *h, ..Default::default() }).collect(),
             abstains: Some(Abstention::ColdStart),
         },
+        declared: vec![1.0; task.horizons.len()],
         task: task.clone(),
     };
     for (at, sample) in history.iter() {
@@ -102,13 +105,15 @@ impl Fitted {
             now = self.bank.now(&self.past, ahead);
         }
         let origin = self.past.seen() - 1;
-        for (window, forecast) in self.windows.iter_mut().zip(&mut self.forecast.windows) {
+        let fans = self.windows.iter_mut().zip(&mut self.forecast.windows).zip(&mut self.declared);
+        for ((window, forecast), declared) in fans {
             let from = at + self.task.step.times(window.horizon());
             let ahead = Ahead::new(&mut self.calendar, from, origin + window.horizon());
             let drafted = self.bank.points(&self.past, &now, &ahead, window.nowcast(), self.slots);
             forecast.values = window.forecast(&self.past, origin, &ahead, drafted);
             let times = factor(&mut self.calendar, &self.past, &ahead, from, &self.task, forecast.values[0]);
             forecast.values.iter_mut().for_each(|v| *v = (*v * times).min(f64::MAX / 1e10));
+            *declared = times;
         }
         self.forecast.origin = at;
         let cold = self.past.valid_seen() < self.task.step.cover(super::COLD_START);
@@ -160,6 +165,13 @@ impl Fitted {
     /// The horizons' forecasters.
     pub(super) fn windows(&self) -> &[Window] {
         &self.windows
+    }
+
+    /// How many times the usual load occasions say there will be in the window `horizon` steps from the last observed step.
+    /// It is in the fan already.
+    pub fn declared(&self, horizon: usize) -> f64 {
+        let of = |(times, window): (&f64, &Window)| (window.horizon() == horizon).then_some(*times);
+        self.declared.iter().zip(&self.windows).find_map(of).unwrap_or(1.0)
     }
 
     /// The fan from the last observed step.

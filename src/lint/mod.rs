@@ -4,6 +4,7 @@
 //! known; those are skipped and counted.
 
 mod annotations;
+mod asks;
 mod hours;
 mod nodepool;
 mod peaks;

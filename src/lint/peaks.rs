@@ -2,7 +2,7 @@
 
 use super::placeholders::is_placeholder;
 use super::pods::pod;
-use super::{Context, Finding, Node, Object, found};
+use super::{Context, Finding, Node, Object, asks, found};
 use std::collections::BTreeSet;
 
 const GIB: f64 = 1_073_741_824.0;
@@ -11,6 +11,7 @@ const NOTICEABLE: f64 = 1.0 + 1e-9;
 
 /// A workload at its peak.
 struct Peak<'a> {
+    objects: &'a [Object],
     workload: &'a Object,
     pods: f64,
 }
@@ -18,13 +19,8 @@ struct Peak<'a> {
 impl Peak<'_> {
     /// What its pods ask for together. None: a container does not say.
     fn asks(&self, of: &str, resource: &str) -> Option<f64> {
-        let containers = pod(self.workload)?.get("spec.containers")?.items();
-        let one = |container: &Node| {
-            let given = |of: &str| container.get("resources")?.entry(of)?.entry(resource);
-            // a limit stands for a request that is not there
-            given(of).or_else(|| given("limits")).and_then(Node::quantity)
-        };
-        containers.iter().map(one).sum::<Option<f64>>().map(|each| each * self.pods)
+        let spec = pod(self.workload)?.entry("spec")?;
+        Some(asks::pod(self.objects, &self.workload.namespace, spec, of, resource)? * self.pods)
     }
 }
 
@@ -37,7 +33,7 @@ pub(super) fn check(objects: &[Object], pools: &[&Object], context: &Context, fi
     let workloads = objects.iter().filter(counts).filter(|o| matches!(o.kind.as_str(), "Deployment" | "StatefulSet"));
     let peaks: Vec<Peak<'_>> = workloads
         .filter(|o| !is_placeholder(objects, o))
-        .filter_map(|o| Some(Peak { workload: o, pods: f64::from(context.peak(o, &o.name)?) }))
+        .filter_map(|o| Some(Peak { objects, workload: o, pods: f64::from(context.peak(o, &o.name)?) }))
         .collect();
     for resource in ["cpu", "memory"] {
         let need: f64 = peaks.iter().filter_map(|p| p.asks("requests", resource)).sum();

@@ -3,7 +3,7 @@
 use super::placeholders::is_placeholder;
 use super::pods::pod;
 use super::scaling::{bounds, field, most, utilizations};
-use super::{Context, Finding, Node, Object, found, peaks};
+use super::{Context, Finding, Node, Object, asks, found, peaks};
 use crate::plan::guard::go_duration;
 use std::time::Duration;
 
@@ -130,38 +130,21 @@ fn scaled(objects: &[Object], scaler: &Object, context: &Context, findings: &mut
     requests(objects, workload, scaler, findings);
 }
 
-/// Whether a container, or a pod as a whole, has a request of it. A limit stands for one that is not there.
-fn asks(of: &Node, resource: &str) -> bool {
-    let given = |key: &str| of.entry("resources")?.entry(key)?.entry(resource);
-    given("requests").or_else(|| given("limits")).is_some()
-}
-
-/// Whether the API fills in a request where a container has none: it takes bounds for defaults that are not there.
-fn is_filled(objects: &[Object], namespace: &str, resource: &str) -> bool {
-    let ranges = objects.iter().filter(|o| o.kind == "LimitRange" && o.namespace == namespace);
-    let mut limits = ranges.filter_map(|o| o.root.get("spec.limits")).flat_map(Node::items);
-    let names = |limit: &Node, key: &str| limit.entry(key).is_some_and(|of| of.entry(resource).is_some());
-    limits.any(|limit| {
-        limit.entry("type").and_then(Node::text) == Some("Container")
-            && ["defaultRequest", "default", "min", "max"].iter().any(|key| names(limit, key))
-    })
-}
-
 /// Containers without the request that a utilization is a share of.
 fn requests(objects: &[Object], workload: &Object, scaler: &Object, findings: &mut Vec<Finding>) {
     let Some(spec) = pod(workload).and_then(|p| p.entry("spec")) else { return };
     let items = |of: &str| spec.entry(of).map(Node::items).unwrap_or_default().iter();
-    // an init container that goes on beside the others counts like them
-    let sidecar = |c: &&Node| c.entry("restartPolicy").and_then(Node::text) == Some("Always");
     let mut containers: Vec<(&str, &Node)> = items("containers").map(|c| ("containers", c)).collect();
-    containers.extend(items("initContainers").filter(sidecar).map(|c| ("initContainers", c)));
+    containers.extend(items("initContainers").filter(|c| asks::is_sidecar(c)).map(|c| ("initContainers", c)));
     for aim in utilizations(scaler) {
         let what = &aim.resource;
         // what the pod asks for as a whole does not say what one container does
-        if aim.container.is_none() && asks(spec, what) || is_filled(objects, &workload.namespace, what) {
+        let asked = |of: &Node| asks::given(of, "requests", what).is_some();
+        let filled = asks::filled(objects, &workload.namespace, "requests", what).is_some();
+        if aim.container.is_none() && asked(spec) || filled {
             continue;
         }
-        for (list, container) in containers.iter().filter(|(_, c)| !asks(c, what)) {
+        for (list, container) in containers.iter().filter(|(_, c)| !asked(c)) {
             let name = container.entry("name").map(Node::words).unwrap_or_default();
             if aim.container.as_ref().is_none_or(|only| *only == name) {
                 let message = format!("container {name} has no {what} request; {scaler} scales on {what} utilization");

@@ -7,7 +7,7 @@ mod views;
 mod watch;
 
 pub use views::placement;
-pub use watch::watch_karpenter;
+pub use watch::{versions, watch_karpenter};
 
 use super::WatchState;
 use crate::error::Problem;

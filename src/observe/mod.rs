@@ -5,6 +5,7 @@
 
 mod cluster;
 pub mod karpenter;
+mod metrics;
 mod pods;
 mod starts;
 mod stop;
@@ -13,8 +14,8 @@ mod watch;
 mod watched;
 
 pub use cluster::{Cluster, Sight};
-pub use karpenter::{Capability, Karpenter, NodeKind, watch_karpenter};
-pub use pods::{Condition, Pods};
+pub use karpenter::{Capability, Karpenter, NodeKind, versions, watch_karpenter};
+pub use pods::Pods;
 pub use starts::{PodStart, starts};
 pub use stop::Stop;
 pub use views::{PREFIX, SlotView};

@@ -1,4 +1,4 @@
-//! Pods and nodes as they come and go → lead times, the pace of pod creation, and how the replicas of a workload are.
+//! Pods and nodes as they come and go → lead times, the pace of pod creation, and which replicas are broken.
 //!
 //! A few hundred bytes are kept of each pod of a Deployment or StatefulSet. Learning from them is a side product: where
 //! these watches fail, plans are made for the lead time of the config.
@@ -21,14 +21,14 @@ const START_MAX: Duration = Duration::from_secs(3600);
 const CAUSED: Duration = Duration::from_secs(60);
 /// Raises of one workload that are remembered.
 const RAISES_MAX: usize = 8;
-/// A replica teaches nothing so soon after it became Ready: caches are cold, compilers busy.
-const SETTLING: Duration = Duration::from_secs(180);
 /// Pods of one workload created for one raise that tell the pace of creation.
 const BURST: usize = 40;
 /// Bursts remembered.
 const BURSTS_MAX: usize = 8;
 /// More than one of so many replicas broken: the workload is.
 const BROKEN: usize = 5;
+/// A pod that is created so long after the one before belongs to no burst of it.
+const BURST_PAUSE: Duration = Duration::from_secs(10);
 /// A burst is over after this time.
 const BURST_OVER: Duration = Duration::from_secs(120);
 
@@ -41,7 +41,6 @@ struct Followed {
     version: String,
     /// None: restarted or over, so that its stamps tell nothing.
     start: Option<Start>,
-    ready: bool,
     learned: bool,
     created: Option<Time>,
     life: Life,
@@ -56,8 +55,10 @@ enum Life {
     Serving,
     /// It restarts, or it was Ready and is not any more.
     Broken,
-    /// It is over or about to be.
+    /// It is about to be deleted.
     Leaving,
+    /// It has succeeded or failed, as what was evicted has: nothing runs any more.
+    Over,
 }
 
 impl Life {
@@ -66,7 +67,8 @@ impl Life {
         let over = matches!(status.and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
         let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
         match before {
-            _ if over || pod.metadata.deletion_timestamp.is_some() => Life::Leaving,
+            _ if over => Life::Over,
+            _ if pod.metadata.deletion_timestamp.is_some() => Life::Leaving,
             _ if ready => Life::Serving,
             Some(Life::Serving | Life::Broken) => Life::Broken,
             _ if containers.iter().any(|c| c.restart_count > 0) => Life::Broken,
@@ -85,15 +87,6 @@ struct Inner {
     times: BTreeMap<Name, LeadTimes>,
     bursts: VecDeque<f64>,
     listing: Option<BTreeSet<Name>>,
-}
-
-/// How the replicas of a workload are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Condition {
-    /// Replicas that have been Ready for a while, by the hash of their pod template.
-    pub settled: BTreeMap<String, Replicas>,
-    /// All others: starting, not ready, restarted.
-    pub unsettled: Replicas,
 }
 
 /// What is known of pods and nodes.
@@ -140,39 +133,30 @@ impl Pods {
         self.lock().bursts.iter().copied().reduce(f64::min)
     }
 
-    /// Pods of a workload by the hash of their template, whatever state they are in.
-    pub fn versions(&self, workload: &Workload) -> BTreeMap<String, Replicas> {
-        let mut versions = BTreeMap::new();
-        for pod in self.lock().of(&name(workload)) {
-            *versions.entry(pod.version.clone()).or_default() += 1;
+    /// Pods of a workload that are not over by the hash of their template, the one with the newest pod first.
+    pub fn versions(&self, workload: &Workload) -> Vec<(String, Replicas)> {
+        let mut versions = BTreeMap::<String, (Option<Time>, Replicas)>::new();
+        for pod in self.lock().of(&name(workload)).filter(|p| p.life != Life::Over) {
+            let (newest, count) = versions.entry(pod.version.clone()).or_default();
+            *newest = pod.created.max(*newest);
+            *count += 1;
         }
-        versions
+        let mut versions: Vec<_> = versions.into_iter().collect();
+        versions.sort_by_key(|(_, (newest, _))| std::cmp::Reverse(*newest));
+        versions.into_iter().map(|(version, (_, count))| (version, count)).collect()
     }
 
     /// More than a fifth of the replicas of a workload restart, or have been Ready and are not any more.
     pub fn unhealthy(&self, workload: &Workload) -> bool {
         let inner = self.lock();
-        let lives: Vec<Life> = inner.of(&name(workload)).map(|p| p.life).filter(|l| *l != Life::Leaving).collect();
+        let lives: Vec<Life> =
+            inner.of(&name(workload)).map(|p| p.life).filter(|l| !matches!(l, Life::Leaving | Life::Over)).collect();
         lives.iter().filter(|l| **l == Life::Broken).count() * BROKEN > lives.len()
     }
 
     /// When the newest pod of a workload was created. None: it has no pods.
     pub fn newest(&self, workload: &Workload) -> Option<Time> {
         self.lock().of(&name(workload)).filter_map(|p| p.created).max()
-    }
-
-    /// How the replicas of a workload are.
-    pub fn condition(&self, workload: &Workload, now: Time) -> Condition {
-        let mut condition = Condition::default();
-        for pod in self.lock().of(&name(workload)) {
-            let ready = pod.start.as_ref().filter(|_| pod.ready).and_then(|s| s.ready);
-            if ready.is_some_and(|at| now.since(at) >= SETTLING) {
-                *condition.settled.entry(pod.version.clone()).or_default() += 1;
-            } else {
-                condition.unsettled += 1;
-            }
-        }
-        condition
     }
 
     /// Once a minute: what raises are over tell the pace of creation.
@@ -188,8 +172,12 @@ impl Pods {
         inner.raises.retain(|_, raises| !raises.is_empty());
         for (workload, at) in over {
             let starts = inner.of(&workload).filter_map(|p| p.start.as_ref());
-            let burst: Vec<Time> = starts.map(|s| s.created).filter(|t| *t >= at && *t < at + BURST_OVER).collect();
-            let (Some(first), Some(last)) = (burst.iter().min(), burst.iter().max()) else { continue };
+            let mut burst: Vec<Time> = starts.map(|s| s.created).filter(|t| *t >= at && *t < at + BURST_OVER).collect();
+            burst.sort_unstable();
+            // what comes after a pause was not waited for
+            let pause = burst.windows(2).position(|w| matches!(w, [a, b] if b.since(*a) > BURST_PAUSE));
+            burst.truncate(pause.map_or(burst.len(), |last| last + 1));
+            let (Some(first), Some(last)) = (burst.first(), burst.last()) else { continue };
             if burst.len() >= BURST {
                 // stamps have whole seconds
                 let rate = burst.len() as f64 / (last.since(*first).as_secs_f64() + 1.0);
@@ -221,7 +209,7 @@ impl Pods {
         let before = match before {
             Some(before) if before.uid == uid => Some(before),
             Some(_) => {
-                inner.give_up(&workload, &pod_name);
+                inner.give_up(&workload, &pod_name, now);
                 None
             }
             None if inner.followed >= PODS_MAX => return,
@@ -229,6 +217,11 @@ impl Pods {
         };
         let mut learned = before.as_ref().is_some_and(|b| b.learned);
         let mut found = start(pod, &inner.nodes, now).map(|PodStart { start, .. }| start);
+        if let Some(before) = before.as_ref().filter(|b| !b.learned && pod.metadata.deletion_timestamp.is_some()) {
+            // it took at least so long, and is not waited for any more
+            let seen = |start: &Start| if before.life == Life::Leaving { start.seen } else { now };
+            found = before.start.as_ref().map(|start| Start { seen: seen(start), ..start.clone() });
+        }
         if let Some(start) = &mut found {
             let caused =
                 |at: &&Time| **at <= start.created + Duration::from_secs(1) && start.created.since(**at) <= CAUSED;
@@ -252,7 +245,6 @@ impl Pods {
             uid,
             version: version.cloned().unwrap_or_default(),
             start: found,
-            ready,
             learned,
             created: pod.metadata.creation_timestamp.as_ref().map(super::starts::time),
             life: Life::of(pod, ready, before.map(|b| b.life)),
@@ -263,9 +255,9 @@ impl Pods {
     }
 
     /// A pod that is gone: one that was never Ready took at least so long.
-    pub(super) fn drop_pod(&self, pod: &Pod) {
+    pub(super) fn drop_pod(&self, pod: &Pod, now: Time) {
         if let Some(of) = super::starts::workload(pod) {
-            self.lock().give_up(&(pod.namespace().unwrap_or_default(), of), &pod.name_any());
+            self.lock().give_up(&(pod.namespace().unwrap_or_default(), of), &pod.name_any(), now);
         }
     }
 
@@ -294,17 +286,20 @@ impl Inner {
         self.pods.get(workload).into_iter().flat_map(BTreeMap::values)
     }
 
-    fn give_up(&mut self, workload: &Name, pod: &str) {
+    fn give_up(&mut self, workload: &Name, pod: &str, now: Time) {
         let Some(pod) = self.pods.get_mut(workload).and_then(|pods| pods.remove(pod)) else { return };
         self.followed = self.followed.saturating_sub(1);
-        if let Some(start) = pod.start.filter(|s| !pod.learned && s.lead().duration <= START_MAX) {
+        let seen = |start: &Start| if pod.life == Life::Leaving { start.seen } else { now };
+        let start = pod.start.filter(|_| !pod.learned).map(|start| Start { seen: seen(&start), ..start });
+        if let Some(start) = start.filter(|s| s.lead().duration <= START_MAX) {
             self.times.entry(workload.clone()).or_default().learn(&start);
         }
     }
 
     /// Starts that have not ended, and not yet taken so long that they never will.
     fn under_way(&self, workload: &Name, now: Time) -> impl Iterator<Item = Start> {
-        let waiting = self.of(workload).filter(|p| !p.learned).filter_map(|p| p.start.clone());
+        let waiting =
+            self.of(workload).filter(|p| !p.learned && p.life != Life::Leaving).filter_map(|p| p.start.clone());
         waiting.map(move |start| Start { seen: now, ..start }).filter(|s| s.lead().duration <= START_MAX)
     }
 }
@@ -375,21 +370,17 @@ mod tests {
         pods.keep(&pod("stuck", "1", 0, None, 0), at(90_001));
         assert!(pods.lead_times(&web(), at(90_002)).is_empty());
         pods.keep(&pod("b", "1", 90_000, None, 0), at(90_001));
-        pods.drop_pod(&pod("b", "1", 90_000, None, 0));
-        assert_eq!(pods.lead_times(&web(), at(90_002)).lines().last().unwrap().p95.censored, 1, "given up");
-    }
-
-    #[test]
-    fn replicas_are_settled_after_three_minutes_of_ready() {
-        let pods = Pods::default();
-        pods.keep(&pod("a", "1", 0, Some(10), 0), at(11));
-        pods.keep(&pod("b", "2", 0, Some(100), 0), at(101));
-        pods.keep(&pod("c", "2", 0, Some(10), 5), at(101));
-        let settled = |now| pods.condition(&web(), at(now));
-        let one = |hash: &str| BTreeMap::from([(hash.to_owned(), 1)]);
-        assert_eq!(settled(189), Condition { settled: BTreeMap::new(), unsettled: 3 });
-        assert_eq!(settled(190), Condition { settled: one("1"), unsettled: 2 });
-        assert_eq!(settled(280).unsettled, 1, "one that crashed never settles");
+        pods.drop_pod(&pod("b", "1", 90_000, None, 0), at(90_700));
+        let given_up = |now| pods.lead_times(&web(), at(now)).lead(StartPath::WarmNode, 0.5, Duration::ZERO).unwrap();
+        assert_eq!((given_up(90_800).value.as_secs(), given_up(90_800).censored), (700, 1), "waited for in vain");
+        // being deleted takes its time, which nobody waits for
+        let mut leaves = pod("c", "1", 91_000, None, 0);
+        pods.keep(&leaves, at(91_001));
+        leaves.metadata.deletion_timestamp = leaves.metadata.creation_timestamp.clone();
+        pods.keep(&leaves, at(91_900));
+        pods.keep(&leaves, at(91_930));
+        pods.drop_pod(&leaves, at(91_931));
+        assert_eq!((given_up(92_000).value.as_secs(), given_up(92_000).censored), (900, 2));
     }
 
     #[test]
@@ -422,6 +413,12 @@ mod tests {
         assert_eq!(pods.pods_per_second(), None, "it may go on");
         pods.count_bursts(at(120));
         assert_eq!(pods.pods_per_second(), Some(10.0));
+        // one more, long after
+        pods.raised(&web(), at(200));
+        (0..50).for_each(|i| pods.keep(&pod(&format!("q{i}"), "1", 200 + i / 25, None, 0), at(210)));
+        pods.keep(&pod("late", "1", 300, None, 0), at(301));
+        pods.count_bursts(at(320));
+        assert_eq!(pods.pods_per_second(), Some(10.0), "25, not 0.5");
     }
 
     #[test]
@@ -431,6 +428,17 @@ mod tests {
         pods.begin();
         pods.keep(&pod("b", "1", 0, Some(10), 0), at(11));
         pods.done();
-        assert_eq!(pods.condition(&web(), at(500)).settled, BTreeMap::from([("1".to_owned(), 1)]));
+        assert_eq!(pods.versions(&web()), [("1".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn the_version_with_the_newest_pod_comes_first_and_what_is_over_does_not_run() {
+        let pods = Pods::default();
+        pods.keep(&pod("old", "z", 0, Some(10), 0), at(11));
+        pods.keep(&pod("new", "m", 50, None, 0), at(51));
+        let mut evicted = pod("evicted", "a", 20, None, 0);
+        evicted.status.as_mut().unwrap().phase = Some("Failed".into());
+        pods.keep(&evicted, at(60));
+        assert_eq!(pods.versions(&web()), [("m".to_owned(), 1), ("z".to_owned(), 1)]);
     }
 }

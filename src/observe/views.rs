@@ -1,6 +1,7 @@
 //! API objects → plain values. What does not fit is a [`Problem`] with the object and the field, and costs only that
 //! object.
 
+use super::metrics::metric;
 use crate::actuate::pool::{self, POOL_LEDGER, PodShape};
 use crate::actuate::{KEDA_MAX_REPLICAS, LEDGER, Ledger, LedgerError, Target};
 use crate::error::Problem;
@@ -8,8 +9,8 @@ use crate::observe::karpenter::placement;
 use crate::plan::nodes::Placement;
 use crate::plan::quota::QuotaView;
 use crate::policy::{
-    AutoscalerView, ContainerView, HpaView, MetricTarget, MetricView, ScaledObjectView, TriggerView, Workload,
-    WorkloadKind, WorkloadView,
+    AutoscalerView, ContainerView, HpaView, MetricView, ScaledObjectView, TriggerView, Workload, WorkloadKind,
+    WorkloadView,
 };
 use crate::units::{Quantity, Replicas};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -150,16 +151,20 @@ fn ours(meta: &ObjectMeta) -> BTreeMap<String, String> {
 fn containers(template: Option<&PodTemplateSpec>) -> Vec<ContainerView> {
     let spec = template.and_then(|t| t.spec.as_ref());
     let containers = spec.map(|s| s.containers.as_slice()).unwrap_or_default();
+    // an init container that goes on beside the others counts like them
+    let first = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
+    let sidecars = first.iter().filter(|c| c.restart_policy.as_deref() == Some("Always"));
     let cores = |amounts: Option<&BTreeMap<String, _>>| {
         let quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity = amounts?.get("cpu")?;
         Quantity::parse(&quantity.0).ok().map(|q| q.0)
     };
-    let view = |c: &k8s_openapi::api::core::v1::Container| ContainerView {
-        name: c.name.clone(),
-        cpu_request: cores(c.resources.as_ref().and_then(|r| r.requests.as_ref())),
-        cpu_limit: cores(c.resources.as_ref().and_then(|r| r.limits.as_ref())),
+    let view = |c: &k8s_openapi::api::core::v1::Container| {
+        let cpu_limit = cores(c.resources.as_ref().and_then(|r| r.limits.as_ref()));
+        // the API takes a limit for a request that is not there
+        let cpu_request = cores(c.resources.as_ref().and_then(|r| r.requests.as_ref())).or(cpu_limit);
+        ContainerView { name: c.name.clone(), cpu_request, cpu_limit }
     };
-    containers.iter().map(view).collect()
+    containers.iter().chain(sidecars).map(view).collect()
 }
 
 fn sight(
@@ -203,7 +208,8 @@ pub fn deployment(object: &Deployment) -> Option<WorkloadSight> {
     if let Some(status) = &object.status {
         seen.ready = count(status.ready_replicas).unwrap_or(0);
         // pods of an old ReplicaSet are still there; scaling alone never makes that so
-        seen.rollout = status.updated_replicas.unwrap_or(0) < status.replicas.unwrap_or(0);
+        let paused = spec.and_then(|s| s.paused).unwrap_or(false);
+        seen.rollout = !paused && status.updated_replicas.unwrap_or(0) < status.replicas.unwrap_or(0);
         let failure = status.conditions.iter().flatten().find(|c| c.type_ == "ReplicaFailure" && c.status == "True");
         seen.blocked = failure.map(|c| c.message.clone().or(c.reason.clone()).unwrap_or_default());
     }
@@ -221,7 +227,10 @@ pub fn stateful_set(object: &StatefulSet) -> Option<WorkloadSight> {
         let rolling = strategy.and_then(|s| s.rolling_update.as_ref());
         let kept_old = rolling.and_then(|r| r.partition).unwrap_or(0);
         let due = (status.replicas - kept_old).max(0);
-        seen.rollout = status.current_revision != status.update_revision && status.updated_replicas.unwrap_or(0) < due;
+        // then nothing goes on until somebody deletes pods
+        let on_delete = strategy.and_then(|s| s.type_.as_deref()) == Some("OnDelete");
+        let differs = status.current_revision != status.update_revision;
+        seen.rollout = !on_delete && differs && status.updated_replicas.unwrap_or(0) < due;
     }
     Some(seen)
 }
@@ -260,58 +269,6 @@ fn read_autoscaler(object: &hpa::HorizontalPodAutoscaler) -> Result<AutoscalerSi
             metrics: metrics?,
             annotations,
         }),
-    })
-}
-
-fn metric(spec: &hpa::MetricSpec, place: &dyn Fn() -> String) -> Result<MetricView, Problem> {
-    let target = |t: &hpa::MetricTarget| target(t, place);
-    let missing = || Problem::new(place(), format!("the block of a {} metric in spec.metrics", spec.type_), "none");
-    Ok(match spec.type_.as_str() {
-        "Resource" => {
-            let m = spec.resource.as_ref().ok_or_else(missing)?;
-            MetricView::Resource { resource: m.name.clone(), container: None, target: target(&m.target)? }
-        }
-        "ContainerResource" => {
-            let m = spec.container_resource.as_ref().ok_or_else(missing)?;
-            let container = Some(m.container.clone());
-            MetricView::Resource { resource: m.name.clone(), container, target: target(&m.target)? }
-        }
-        "Pods" => {
-            let m = spec.pods.as_ref().ok_or_else(missing)?;
-            MetricView::Pods { metric: m.metric.name.clone(), target: target(&m.target)? }
-        }
-        "Object" => {
-            let m = spec.object.as_ref().ok_or_else(missing)?;
-            MetricView::Object {
-                metric: m.metric.name.clone(),
-                described: format!("{}/{}", m.described_object.kind, m.described_object.name),
-                target: target(&m.target)?,
-            }
-        }
-        "External" => {
-            let m = spec.external.as_ref().ok_or_else(missing)?;
-            let labels = m.metric.selector.as_ref().and_then(|s| s.match_labels.clone()).unwrap_or_default();
-            MetricView::External { metric: m.metric.name.clone(), labels, target: target(&m.target)? }
-        }
-        other => {
-            let expected = "Resource, ContainerResource, Pods, Object or External in spec.metrics[].type";
-            return Err(Problem::new(place(), expected, other));
-        }
-    })
-}
-
-fn target(t: &hpa::MetricTarget, place: &dyn Fn() -> String) -> Result<MetricTarget, Problem> {
-    let number = |q: &k8s_openapi::apimachinery::pkg::api::resource::Quantity| {
-        Quantity::parse(&q.0).map(|q| q.0).map_err(|e| Problem::new(place(), "a quantity in spec.metrics[]", e.0))
-    };
-    let none = || Problem::new(place(), format!("the value of a {} target in spec.metrics[]", t.type_), "none");
-    Ok(match t.type_.as_str() {
-        "Utilization" => {
-            let percent = t.average_utilization.and_then(|n| u32::try_from(n).ok());
-            MetricTarget::UtilizationPercent(percent.ok_or_else(none)?)
-        }
-        "AverageValue" => MetricTarget::AverageValue(number(t.average_value.as_ref().ok_or_else(none)?)?),
-        _ => MetricTarget::Value(number(t.value.as_ref().ok_or_else(none)?)?),
     })
 }
 
@@ -362,6 +319,10 @@ fn read_scaled_object(object: &DynamicObject) -> Result<AutoscalerSight, Problem
             min_replicas: number("minReplicaCount")?,
             max_replicas: number("maxReplicaCount")?,
             triggers: triggers.iter().map(trigger).collect(),
+            formula: spec
+                .pointer("/advanced/scalingModifiers/formula")
+                .and_then(Value::as_str)
+                .is_some_and(|f| !f.is_empty()),
             annotations,
             paused,
         }),

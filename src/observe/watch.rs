@@ -130,7 +130,7 @@ pub fn watch_pods(
                 Ok(Event::Init) => p.begin(),
                 Ok(Event::InitDone) => p.done(),
                 Ok(Event::InitApply(pod) | Event::Apply(pod)) => p.keep(pod, t.now()),
-                Ok(Event::Delete(pod)) => p.drop_pod(pod),
+                Ok(Event::Delete(pod)) => p.drop_pod(pod, t.now()),
                 Err(_) => {}
             }
             take(event, Watched::Pods, &c, t.as_ref(), &|_, _| ());

@@ -104,7 +104,7 @@ fn occasion(event: &Event, effect: Effect, name: &str, moved: &[(&str, &Property
     let (begin, zone) = wall(&start)?;
     let whole_days = matches!(start, DatePerhapsTime::Date(_));
     let end = match (event.get_end(), event.property_value("DURATION")) {
-        (Some(end), _) => wall(&end)?.0,
+        (Some(end), _) => by_clock_of(zone.as_deref(), wall(&end)?),
         (None, Some(text)) => {
             let bad = || wrong("DURATION such as PT2H", text);
             let span: jiff::Span = text.parse().map_err(|_| bad())?;
@@ -146,6 +146,15 @@ fn occasion(event: &Event, effect: Effect, name: &str, moved: &[(&str, &Property
     };
     let length = length(begin, end).map_err(|expected| wrong(expected, format!("{begin} to {end}")))?;
     Ok(Occasion { begin, length, zone, recurrence, effect, name: name.into() })
+}
+
+/// A wall-clock time of another zone, by the clock of `zone`.
+fn by_clock_of(zone: Option<&str>, (at, of): (DateTime, Option<String>)) -> DateTime {
+    let named = |name: &str| TimeZone::get(name).ok();
+    match (of.as_deref().and_then(named), zone.and_then(named)) {
+        (Some(of), Some(zone)) => of.to_timestamp(at).map_or(at, |instant| zone.to_datetime(instant)),
+        _ => at,
+    }
 }
 
 /// Wall-clock time and zone; without a zone it is the workload's.

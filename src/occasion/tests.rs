@@ -102,6 +102,17 @@ fn a_calendar_file() {
     );
 }
 
+#[test]
+fn an_end_in_another_zone_ends_then() {
+    // a flight: 21:00 in New York is 02:00 UTC, 15:30 in Berlin is 14:30 UTC
+    let flight = "UID:f|DTSTART;TZID=America/New_York:20261130T210000|DTEND;TZID=Europe/Berlin:20261201T153000";
+    let read = calendar(&calendar_of(&[flight]), Effect::Exclude).unwrap();
+    assert_eq!(
+        spans(&read[0], "2026-11-30T00:00:00Z", "2026-12-31T00:00:00Z", "UTC"),
+        [("2026-12-01T02:00:00Z".into(), "2026-12-01T14:30:00Z".into())]
+    );
+}
+
 /// A calendar of events, each given by its lines with `|` between them.
 fn calendar_of(events: &[&str]) -> String {
     let events = events.iter().map(|e| format!("BEGIN:VEVENT\r\n{}\r\nEND:VEVENT\r\n", e.replace('|', "\r\n")));

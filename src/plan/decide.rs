@@ -51,6 +51,9 @@ pub enum Standing {
 pub struct Evidence {
     /// Needs of now, of the load to come, and of a schedule. `hold`: what an operator wants held.
     pub parts: Parts,
+    /// Of the schedule, what people have named: no multiple of what is forecast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Replicas>,
     /// How well the load is known.
     pub standing: Standing,
     /// Replicas that the 95th percentile of this time of day needs: the floor after an hour without load.
@@ -197,7 +200,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     // growth that load, a schedule or an operator already justifies is not limited; what a surge led to is old once nothing is
     // measured any more, and is not caught up with at once where it could not be had then
     let surge = evidence.surge.filter(|_| evidence.standing == Standing::Fresh);
-    let confirmed = reactive.max(surge).max(parts.schedule).max(parts.hold).unwrap_or(0);
+    let confirmed = reactive.max(surge).max(evidence.asked).max(parts.hold).unwrap_or(0);
     // what is held is kept where it stands; what it once was comes back no faster than anything else
     let stays = lower.min(base.max(seen.replicas));
     let most = memory.pace.most(now).min(together(seen, base).1).max(confirmed).max(stays);
@@ -212,7 +215,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
         (replicas, reason) = (stands, Reason::Blocked);
     }
     // what people ask for is not questioned
-    let asked = stands.max(parts.schedule.max(parts.hold).unwrap_or(0));
+    let asked = stands.max(evidence.asked.max(parts.hold).unwrap_or(0));
     if evidence.gain != Gain::Unquestioned && replicas > asked {
         (replicas, reason) = (asked, Reason::NoGain);
     }
@@ -277,9 +280,9 @@ fn lower(
     if let Some((since, held)) = memory.stale {
         // where an autoscaler stands above, it still reacts on its own metrics: after an hour our floor is what is usual
         return match evidence.usual_high {
-            Some(usual) if seen.autoscaled && now.since(since) >= HOLD => {
-                // nothing confirms that less than half of yesterday is enough
-                (usual.min(memory.pace.most(now)).min(most).max(least).max(half), Reason::HoldStale)
+            usual if seen.autoscaled && now.since(since) >= HOLD => {
+                // nothing confirms that less than half of yesterday is enough; where nothing is usual it decides alone
+                (usual.unwrap_or(0).min(memory.pace.most(now)).min(most).max(least).max(half), Reason::HoldStale)
             }
             // somebody may have set more by hand since
             _ => (held.max(base).max(seen.standing()), Reason::HoldStale),

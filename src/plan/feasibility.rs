@@ -15,6 +15,8 @@ use std::fmt;
 pub struct Rise<'a> {
     /// When it begins.
     pub at: Time,
+    /// Replicas that are there now: what limits leave is counted beside them.
+    pub now: Replicas,
     /// Replicas before.
     pub low: Replicas,
     /// Replicas at its top.
@@ -90,12 +92,14 @@ pub fn infeasible(rise: &Rise<'_>, pools: &[NodePoolView], quotas: &[QuotaView])
     if rise.high >= rise.max_replicas && rise.high > rise.low {
         found.push(Infeasible::MaxReplicas { at: rise.at, max: rise.max_replicas });
     }
-    let pods = rise.high.saturating_sub(rise.low);
+    let pods = rise.high.saturating_sub(rise.now);
     let left = quotas.iter().filter_map(|q| q.leaves(rise.requests).map(|(room, entry)| (room, &q.name, entry)));
     if let Some((room, quota, entry)) = left.min().filter(|(room, ..)| *room < pods) {
         found.push(Infeasible::Quota { at: rise.at, pods, room, by: (quota.clone(), entry.to_owned()) });
     }
-    let fitting: Vec<&NodePoolView> = pools.iter().filter(|p| rise.placement.fits(p)).collect();
+    // a static pool buys nothing for pods
+    let bought = |p: &&NodePoolView| p.replicas.is_none() && rise.placement.fits(p);
+    let fitting: Vec<&NodePoolView> = pools.iter().filter(bought).collect();
     let room: Vec<Option<(Replicas, String)>> = fitting.iter().map(|p| leaves(p, rise.requests)).collect();
     let bound: Option<Vec<(Replicas, String)>> = room.into_iter().collect();
     let Some(bound) = bound.filter(|b| !b.is_empty()) else { return found };
@@ -134,7 +138,8 @@ mod tests {
     fn what_limits_leave_is_counted_in_pods() {
         let (requests, placement) = (amounts(&[("cpu", 2.0), ("memory", 1e9)]), Placement::default());
         let at = Time::from_secs(0);
-        let rise = Rise { at, low: 10, high: 30, max_replicas: 50, requests: &requests, placement: &placement };
+        let rise =
+            Rise { at, now: 10, low: 10, high: 30, max_replicas: 50, requests: &requests, placement: &placement };
         // 100 cores of which 70 are used: 15 pods; memory would do for 40
         let tight = pool("a", &[("cpu", 100.0), ("memory", 1e11)], &[("cpu", 70.0), ("memory", 6e10)]);
         let short = Infeasible::NodePools { at, pods: 20, room: 15, by: vec![("a".into(), "cpu".into())] };
@@ -158,7 +163,8 @@ mod tests {
     fn a_quota_of_the_namespace_counts() {
         let (requests, placement) = (amounts(&[("cpu", 2.0)]), Placement::default());
         let at = Time::from_secs(0);
-        let rise = Rise { at, low: 10, high: 30, max_replicas: 50, requests: &requests, placement: &placement };
+        let rise =
+            Rise { at, now: 10, low: 10, high: 30, max_replicas: 50, requests: &requests, placement: &placement };
         let quota = |name: &str, entry: &str, hard: f64, used: f64| QuotaView {
             name: name.into(),
             hard: amounts(&[(entry, hard)]),

@@ -23,6 +23,10 @@ const OVER: usize = 30;
 const EXEMPT: usize = 60;
 /// So many steps after a stop one raise is let through, to see whether the load follows it.
 const TEST: usize = 10;
+/// After a test that it followed, so many steps until the next one, doubled each time.
+const RETEST: usize = 120;
+/// Tests after which that is not doubled any more.
+const TESTS: u32 = 5;
 /// A raise that tells: by this part, in logarithms, at least.
 const TELLS: f64 = 0.05;
 /// Once stopped, a change of the load by this part while the replicas stay shows that it has a life of its own.
@@ -60,13 +64,17 @@ pub struct GainCheck {
 /// Raising was stopped.
 #[derive(Debug, Clone, Copy)]
 struct Stop {
-    /// Load and replicas then.
+    /// Load and replicas then, or when the newest replicas had arrived.
     load: f64,
     ready: Replicas,
-    /// Steps since.
+    /// The newest load of as many replicas: what it had come to before more arrived.
+    before: f64,
+    /// Steps since, or since the load followed one more raise.
     steps: usize,
-    /// The load has followed one more raise.
+    /// It has.
     tested: bool,
+    /// How often it was tested again.
+    again: u32,
 }
 
 impl GainCheck {
@@ -110,7 +118,7 @@ impl GainCheck {
             self.exempt = EXEMPT;
             return self.forget();
         }
-        self.stopped = Some(Stop { load, ready, steps: 0, tested: false });
+        self.stopped = Some(Stop { load, ready, before: load, steps: 0, tested: false, again: 0 });
         Gain::Missing
     }
 
@@ -118,19 +126,27 @@ impl GainCheck {
     fn while_stopped(&mut self, stop: Stop, load: f64, ready: Replicas) -> Gain {
         let steps = stop.steps + 1;
         let grown = (f64::from(ready) / f64::from(stop.ready)).ln();
-        let followed = (load / stop.load).ln();
-        let moves = ready == stop.ready && followed.abs() > MOVES;
+        // what it did before they arrived was no answer to them
+        let followed = (load / stop.before).ln();
+        let moves = ready == stop.ready && (load / stop.load).ln().abs() > MOVES;
         let enough = !stop.tested && steps > 2 * TEST;
         let tells = !stop.tested && steps > TEST && grown >= TELLS;
         if grown < 0.0 || moves || enough || tells && followed < grown / 2.0 {
             self.exempt = EXEMPT;
             return self.forget();
         }
-        self.stopped = Some(match grown > 0.0 && (tells || steps <= TEST) {
-            true => Stop { load, ready, steps, tested: tells },
-            false => Stop { steps, ..stop },
+        let before = if ready == stop.ready { load } else { stop.before };
+        let stop = match grown > 0.0 && (tells || stop.tested || steps <= TEST) {
+            true if tells => Stop { load, ready, before: load, steps: 0, tested: true, ..stop },
+            true => Stop { load, ready, before: load, steps, ..stop },
+            false => Stop { before, steps, ..stop },
+        };
+        let again = stop.tested && stop.steps >= RETEST << stop.again;
+        self.stopped = Some(match again {
+            true => Stop { steps: TEST, tested: false, again: (stop.again + 1).min(TESTS), ..stop },
+            false => stop,
         });
-        if steps == TEST { Gain::Unquestioned } else { Gain::Missing }
+        if again || !stop.tested && steps == TEST { Gain::Unquestioned } else { Gain::Missing }
     }
 
     /// A new rise begins.
@@ -184,6 +200,35 @@ mod tests {
                 assert_eq!(f64::from(counts[counts.len() - 1]), (crowd(199, 0) / 10.0).ceil());
             }
         }
+    }
+
+    #[test]
+    fn a_ramp_whose_replicas_become_ready_one_by_one_gets_out_when_it_flattens() {
+        for growth in [1.1f64, 1.2, 1.4] {
+            for after in [1.0f64, 1.003, 1.01] {
+                let load =
+                    |step: usize| 20.0 * growth.powi(step.min(12) as i32) * after.powi(step.saturating_sub(12) as i32);
+                let mut check = GainCheck::default();
+                let (mut wanted, mut ready, mut short) = (2u32, 2u32, 0);
+                for step in 0..300 {
+                    // a third of what is missing becomes ready in a step
+                    ready += (wanted - ready).div_ceil(3);
+                    let need = (load(step) / 10.0).ceil() as Replicas;
+                    if check.advance(load(step), ready, || None) == Gain::Unquestioned {
+                        wanted = wanted.max(need);
+                    }
+                    short += usize::from(step > 60 && f64::from(ready) < 0.75 * f64::from(need));
+                }
+                assert!(short <= 2, "{growth} {after}: {short} steps with less than three quarters, {ready} ready");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_what_each_pod_has_is_tested_ever_more_seldom() {
+        let (_, counts) = play(1440, 1, |_, ready| 15.0 * f64::from(ready));
+        // 8 or 12 when it was stopped; half as many again after 2, 4 and 8 hours
+        assert!(counts[1439] <= 41, "{}", counts[1439]);
     }
 
     #[test]

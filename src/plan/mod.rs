@@ -24,7 +24,7 @@ pub use gain::{Gain, GainCheck};
 pub use observation::{Observation, SourceState};
 pub use pace::Pace;
 pub use planner::{PlanTask, Planner, Proposal};
-pub use portfolio::{Candidate, Portfolio, candidates};
+pub use portfolio::{Candidate, Heard, Portfolio, candidates};
 pub use ramp::{creation, ramp};
 pub use share::{Room, Shares};
 pub use usual::{COLLAPSE, believed, looked_at, usual_high, usual_low, usual_most};

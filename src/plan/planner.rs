@@ -1,6 +1,6 @@
 //! The decision layer: one proposal a step from the load so far and the forecast.
 
-use super::Portfolio;
+use super::{Heard, Portfolio};
 use crate::forecast::WindowForecast;
 use crate::series::Sample;
 use crate::units::{Replicas, Step, Time, replicas_for};
@@ -52,7 +52,12 @@ impl Planner {
     pub fn advance(&mut self, at: Time, sample: Sample, ahead: Option<&WindowForecast>, capacity: f64) -> Proposal {
         self.last = sample.measured().or(self.last);
         let Some(load) = self.last else { return Proposal { replicas: 0, reactive: None } };
-        let replicas = self.portfolio.advance(at, load, sample.valid().is_some(), ahead, capacity);
+        let heard = match sample {
+            Sample::Valid(_) => Heard::Lesson,
+            Sample::Missing | Sample::Suspect(_) => Heard::Nothing,
+            Sample::Censored(_) | Sample::Event(_) => Heard::Exception,
+        };
+        let replicas = self.portfolio.advance(at, load, heard, ahead, capacity);
         Proposal { replicas, reactive: Some(replicas_for(load, capacity)) }
     }
 

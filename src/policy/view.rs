@@ -74,6 +74,9 @@ pub enum MetricView {
     Pods {
         /// Name of the metric.
         metric: String,
+        /// Which of its series.
+        #[serde(default, skip_serializing_if = "MetricSelector::is_empty")]
+        selector: MetricSelector,
         /// What it aims at.
         target: MetricTarget,
     },
@@ -81,6 +84,9 @@ pub enum MetricView {
     Object {
         /// Name of the metric.
         metric: String,
+        /// Which of its series.
+        #[serde(default, skip_serializing_if = "MetricSelector::is_empty")]
+        selector: MetricSelector,
         /// Kind/name of the described object.
         described: String,
         /// What it aims at.
@@ -90,11 +96,46 @@ pub enum MetricView {
     External {
         /// Name of the metric.
         metric: String,
-        /// Its label selector's `matchLabels`.
-        labels: BTreeMap<String, String>,
+        /// Which of its series.
+        #[serde(default, skip_serializing_if = "MetricSelector::is_empty")]
+        selector: MetricSelector,
         /// What it aims at.
         target: MetricTarget,
     },
+}
+
+/// The label selector of an HPA's metric.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSelector {
+    /// `matchLabels`.
+    pub labels: BTreeMap<String, String>,
+    /// `matchExpressions`: key, operator, values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expressions: Vec<(String, String, Vec<String>)>,
+}
+
+impl MetricSelector {
+    /// True where it selects everything.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.expressions.is_empty()
+    }
+
+    /// As matchers of PromQL, each with a comma before it.
+    pub fn matchers(&self) -> String {
+        let labels = self.labels.iter().map(|(key, value)| format!(",{key}={value:?}"));
+        let expressions = self.expressions.iter().map(|(key, operator, values)| {
+            // a label's value has no other character that means something in a regular expression
+            let any = values.iter().map(|v| v.replace('.', "\\.")).collect::<Vec<_>>().join("|");
+            match operator.as_str() {
+                "In" => format!(",{key}=~{any:?}"),
+                "NotIn" => format!(",{key}!~{any:?}"),
+                "Exists" => format!(",{key}!=\"\""),
+                // DoesNotExist; the API knows no other
+                _ => format!(",{key}=\"\""),
+            }
+        });
+        labels.chain(expressions).collect()
+    }
 }
 
 /// The target of an HPA metric.
@@ -119,6 +160,9 @@ pub struct ScaledObjectView {
     pub max_replicas: Option<Replicas>,
     /// `spec.triggers`, in order.
     pub triggers: Vec<TriggerView>,
+    /// `spec.advanced.scalingModifiers.formula` is set: KEDA scales on what it makes of the triggers, not on each by its threshold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub formula: bool,
     /// Its annotations: the ledger is one of them.
     pub annotations: BTreeMap<String, String>,
     /// `autoscaling.keda.sh/paused` or `paused-replicas` is set: then nothing of ours applies.

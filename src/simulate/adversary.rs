@@ -79,6 +79,7 @@ impl Adversary {
                 schedule: None,
                 hold: None,
             },
+            asked: None,
             standing,
             usual_high: (standing == Standing::Stale).then(|| self.rng.random_range(0..200)),
             usual_low: None,

@@ -28,6 +28,8 @@ const SURGE_MISSES: usize = 2;
 const GAIN_STEP: Duration = Duration::from_secs(60);
 /// Replicas that have been broken for so long are what there is: their load is believed.
 const SICK: Duration = Duration::from_secs(2 * 3600);
+/// More load that people have declared is covered at this level: 0.99.
+const DECLARED: usize = 6;
 /// A surge is extrapolated to this multiple of the load at most.
 pub(super) const SURGE_CAP: f64 = 2.0;
 
@@ -79,8 +81,11 @@ impl Lessons {
             Some(load) => self.quality.judge(at, Some(load), evidence).0,
             None => sample,
         };
-        // broken replicas still have to be planned for, but no candidate is judged by what they were sent
-        let sample = if evidence.unhealthy { sample.valid().map_or(sample, Sample::Censored) } else { sample };
+        // what is no lesson still has to be planned for, but no candidate is judged by it
+        let sample = match lesson {
+            Sample::Valid(_) => sample,
+            _ => sample.valid().map_or(sample, Sample::Censored),
+        };
         self.forecaster.observe(at, lesson);
         let forecast = self.forecaster.predict();
         let window = forecast.window(lead).filter(|_| forecast.abstains.is_none());
@@ -89,13 +94,20 @@ impl Lessons {
             return Latest { forecast, demand: None, proposal };
         };
         let demand = window.map(|w| demand(w, serving));
-        let proposal = match serving.slots {
+        let mut proposal = match serving.slots {
             None => self.planner.advance(at, sample, window, serving.capacity),
             Some(_) => {
                 let window = window.map(|w| WindowForecast { values: w.values.map(|v| serving.staffed(v)), ..*w });
                 self.planner.advance(at, sample.map(|v| serving.staffed(v)), window.as_ref(), serving.capacity)
             }
         };
+        if self.forecaster.declared(lead) > 1.0
+            && let Some(declared) = forecast.window(lead)
+        {
+            // people know more than any candidate, and than a forecast that is not trusted by itself
+            let need = crate::demand::demand(declared, serving).replicas[DECLARED];
+            proposal.replicas = proposal.replicas.max(need);
+        }
         Latest { demand, proposal, forecast }
     }
 }

@@ -123,6 +123,34 @@ fn what_broken_replicas_are_sent_is_served_and_teaches_nothing() {
 }
 
 #[test]
+fn what_is_declared_to_come_is_planned_for_and_what_is_excluded_is_not_expected_again() {
+    // the fourth day from 10:00 to 12:00: four times as much, said or not, or to be left out
+    let declared = |text: &str| {
+        let mut policy = policy(1);
+        policy.max_replicas = 500;
+        policy.occasions = if text.is_empty() { Vec::new() } else { crate::occasion::parse(text, None).unwrap() };
+        let there = |i: usize| (3 * 1440 + 600..3 * 1440 + 720).contains(&i);
+        let load = |i: usize| if there(i) { 400.0 } else { 100.0 };
+        let known = Series::of(Time::from_secs(0), Step::MINUTE, (0..3 * 1440).map(|i| Sample::Valid(load(i))));
+        let mut memory = Memory::new(vec![MetricMemory::learn(&known, &policy, 10.0)]);
+        let mut plans = Vec::new();
+        for i in 3 * 1440..5 * 1440 {
+            let replicas = plans.last().copied().unwrap_or(10);
+            let decision = tick(minute(i), &policy, &given(Sample::Valid(load(i)), replicas), &mut memory);
+            assert!(f64::from(decision.plan.replicas) >= load(i) / 10.0, "minute {i}");
+            plans.push(decision.plan.replicas);
+        }
+        [plans[598], plans[1440 + 640]]
+    };
+    let [before, next_day] = declared("");
+    assert!(before < 20 && next_day >= 30, "nobody knows, and it is expected again: {before}, {next_day}");
+    let [before, _] = declared("1970-01-04T10:00/1970-01-04T12:00 x4");
+    assert!(before >= 38, "ready when it begins: {before}");
+    let [_, next_day] = declared("1970-01-04T10:00/1970-01-04T12:00 exclude");
+    assert!(next_day < 20, "no lesson: {next_day}");
+}
+
+#[test]
 fn while_replicas_are_broken_and_an_hour_after_nothing_is_lowered() {
     let least = |hour: &[Decision]| hour.iter().map(|d| d.plan.replicas).min().unwrap();
     let (_, broken) = after_an_hour_of(0.8, true);

@@ -67,9 +67,18 @@ fn slot(api: &Api, path: &str) {
 /// Something of everything that a dead daemon leaves.
 fn leave(api: &Api, buffers: bool) {
     let mut groups = vec![("keda.sh", "v1alpha1"), ("karpenter.sh", "v1")];
-    groups.extend(buffers.then_some((BUFFER_GROUP, "v1beta1")));
     let group = |(name, version): &(&str, &str)| json!({ "name": name, "versions": [{ "version": version, "groupVersion": format!("{name}/{version}") }] });
-    let groups: Vec<Value> = groups.iter().map(group).collect();
+    let mut groups: Vec<Value> = groups.iter().map(group).collect();
+    // a Cluster Autoscaler has something else in it, in a version of its own
+    let versions = ["v1", "v1beta1"].map(|v| json!({ "version": v, "groupVersion": format!("{BUFFER_GROUP}/{v}") }));
+    groups.push(json!({ "name": BUFFER_GROUP, "versions": versions }));
+    for (version, name) in
+        [("v1", "provisioningrequests"), ("v1beta1", if buffers { "capacitybuffers" } else { "provisioningrequests" })]
+    {
+        let resource = json!({ "name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["list"] });
+        let list = json!({ "kind": "APIResourceList", "groupVersion": format!("{BUFFER_GROUP}/{version}"), "resources": [resource] });
+        api.put(&format!("/apis/{BUFFER_GROUP}/{version}"), list);
+    }
     api.put("/apis", json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }));
     let text = ["gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"];
     let mut version = json!({ "major": "1", "minor": "36" });

@@ -128,7 +128,11 @@ pub async fn ours(client: &Client, served: &[String]) -> Result<Vec<Ours>, Write
         let call = Call { verb: "list", resource: kind.plural.clone(), object: "all namespaces".into() };
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
         let selector = format!("{}={},{POOL_LABEL}", MANAGED_LABEL.0, MANAGED_LABEL.1);
-        let listed = ask(call, api.list(&ListParams::default().labels(&selector))).await?;
+        let listed = match ask(call, api.list(&ListParams::default().labels(&selector))).await {
+            // the cluster has no such kind
+            Err(WriteError::Gone(_)) => continue,
+            other => other?,
+        };
         for object in listed.items {
             let ledger = object.annotations().get(POOL_LEDGER).and_then(|text| PoolLedger::parse(text));
             let pool = object.labels().get(POOL_LABEL).cloned();
@@ -175,6 +179,8 @@ impl Keeper {
             .collect();
         if views.values().any(|view| view.silent(now)) {
             self.silent.insert(standing.pool.clone());
+        } else if views.values().any(|view| view.heard) {
+            self.silent.remove(&standing.pool);
         }
         let (backend, why) = choose(standing.choice, served, self.silent.contains(&standing.pool));
         kept.problems.extend(views.values().filter_map(|v| v.problem.clone()));
@@ -201,6 +207,12 @@ impl Keeper {
         kept.left = 0;
         // what is not wanted, or of the other kind, goes: after its successor is there
         for name in placeholders.keys() {
+            // nobody may be there who acts on a buffer: until somebody has, the nodes are kept by what stands
+            let unheard = !views.get(name).is_some_and(|v| v.heard || v.replicas == 0);
+            let succeeds = matches!(backend, Some(Backend::CapacityBuffer(_))) && wanted.contains(name);
+            if succeeds && unheard {
+                continue;
+            }
             if !wanted.contains(name) || !matches!(backend, Some(Backend::Placeholders)) {
                 fence().map_err(WriteError::Fenced)?;
                 self.delete(standing, &deployments(), name).await?;

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Seen {
     /// Gangs that arrived in each step, up to the newest whose count will not change any more. None: never known.
     pub arrivals: Option<Arc<Series>>,
+    /// How late its source is.
+    pub settling: Duration,
     /// What its pods look like. None: never known.
     pub shape: Option<PodShape>,
     /// What keeps it from being known now.
@@ -57,6 +59,7 @@ pub(in crate::daemon) async fn listen(ears: Ears) {
             let before = ears.seen.lock().unwrap_or_else(PoisonError::into_inner).get(*name).cloned();
             let mut seen = Seen { problems: Vec::new(), ..before.unwrap_or_default() };
             if let Some(source) = ears.sources.get(&queue.source) {
+                seen.settling = source.settling(&queue.arrivals);
                 match ask(source.as_ref(), track, ears.clock.as_ref(), step).await {
                     Ok(arrivals) => seen.arrivals = Some(Arc::new(arrivals)),
                     Err(problem) => seen.problems.push(problem),

@@ -129,7 +129,11 @@ impl Pool {
                 let Some((t, _)) = tended.get(workload) else { continue };
                 let own = &t.sight.slot.shape;
                 shape.get_or_insert_with(|| own.clone()).cover(own);
-                let Some(decision) = &t.decision else { continue };
+                // what is still learned, or not known what to make of, is no workload without needs
+                let Some(decision) = t.decision.as_ref().filter(|_| t.policy.is_some()) else {
+                    fresh = false;
+                    continue;
+                };
                 fresh &= decision.evidence.standing != Known::Stale;
                 // a load that is not known is not zero: the pool waits for it; a workload of schedules alone has none
                 let (Some(need), Some(load)) = (decision.plan.parts.reactive, t.newest_load()) else {
@@ -138,7 +142,10 @@ impl Pool {
                 };
                 let forecast = decision.forecasts.first().and_then(Option::as_ref);
                 let ahead = expected(need, load, forecast, config.workloads.step, self.task.lead);
-                let member = Member { need: need as f32, pods: decision.plan.replicas as f32, expected: ahead };
+                // a plan that nobody carries out buys no node
+                let carried_out = t.acts(config) && t.is_written() && t.sight.stopped.is_none();
+                let pods = if carried_out { decision.plan.replicas } else { t.sight.observation.replicas.max(need) };
+                let member = Member { need: need as f32, pods: pods as f32, expected: ahead };
                 members.push((workload.clone(), member));
             }
             let fresh = fresh && !members.is_empty();
@@ -178,7 +185,9 @@ impl Pool {
         let (lead, size) = (self.task.lead, self.config.gang_size);
         let standing = std::mem::take(&mut self.before).values().sum();
         of.sizer.inherit(now, self.config.behind(standing));
-        of.sizer.follow(lead, self.task.max_slots);
+        // a part of a gang is of no use
+        let whole = |slots: u32| slots / size.max(1) * size.max(1);
+        of.sizer.follow(lead, whole(self.config.behind(self.task.max_slots)));
         let newest = seen.arrivals.as_ref().and_then(|arrivals| Some((arrivals, arrivals.len().checked_sub(1)?)));
         if let (Some((arrivals, newest)), false) = (newest, of.taught) {
             for at in 0..newest {
@@ -187,10 +196,10 @@ impl Pool {
             }
             of.taught = true;
         }
-        let late = step.times(STALE_STEPS);
+        let late = step.times(STALE_STEPS) + seen.settling;
         let fresh = newest.filter(|(arrivals, newest)| now.since(arrivals.at(*newest)) <= late);
         let member = fresh.and_then(|(arrivals, newest)| queued(arrivals, newest, lead, size)).map(|m| ((), m));
-        let quota = around.room.map(|room| self.config.behind(room));
+        let quota = around.room.map(|room| whole(self.config.behind(room)));
         let sizing = of.sizer.advance(now, member.as_slice(), Bounds { quota, fresh: member.is_some() });
         let sets = self.config.lay_out(name, sizing.slots, shape, around.namespace);
         self.state.slots = sets.iter().map(|s| s.slots).sum();

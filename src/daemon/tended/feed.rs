@@ -87,7 +87,8 @@ impl Tended {
 
     /// Takes a reading. True: the load of this moment needs more replicas than were planned.
     pub fn read(&mut self, reading: &Reading) -> bool {
-        let feeding = self.feeding();
+        let asked = self.origin(reading.metric).is_some_and(|origin| origin == reading.origin);
+        let feeding = asked && self.feeding();
         let Some(feed) = self.feeds.get_mut(reading.metric).filter(|_| feeding) else { return false };
         feed.take_reading(reading.at, reading.load);
         let (memory, decision) = (self.memory.metrics.get(reading.metric), self.decision.as_ref());

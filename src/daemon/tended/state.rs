@@ -43,6 +43,7 @@ impl Tended {
                 .notes
                 .iter()
                 .chain(&self.unfit)
+                .chain(&self.incomplete)
                 .cloned()
                 .chain(self.minutes_only(config))
                 .chain(self.broken())

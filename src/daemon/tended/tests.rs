@@ -131,10 +131,31 @@ fn a_clock_set_back_puts_off_neither_learning_nor_samples() {
     let history = Series::new(at(101), Step::MINUTE, 1);
     let memory = MetricMemory::learn(&history, tended.policy.as_ref().unwrap(), 10.0);
     let lessons = Ok(vec![Lesson { memory, history, next: at(101) }]);
-    let learned = Learned { workload: tended.sight.workload().clone(), edition, lessons };
+    let learned = Learned { workload: tended.sight.workload().clone(), edition, lessons, incomplete: None };
     assert!(tended.lesson(at(40)).is_some());
     assert_eq!(tended.learned(learned, at(41), false, false), None);
     assert!(tended.lesson(at(41)).is_some(), "once more");
+}
+
+#[test]
+fn a_part_of_the_history_is_decided_with_and_the_rest_is_asked_for_again() {
+    let mut tended = learning(sight(0, 3, None), at(0));
+    let learned = |tended: &mut Tended, now, incomplete: Option<&str>| {
+        let history = Series::of(at(now - 60), Step::MINUTE, vec![crate::series::Sample::Valid(7.0); 60]);
+        let memory = MetricMemory::learn(&history, tended.policy.as_ref().unwrap(), 10.0);
+        let lessons = Ok(vec![Lesson { memory, history, next: at(now) }]);
+        let (workload, edition) = (tended.sight.workload().clone(), tended.edition().0);
+        let incomplete = incomplete.map(str::to_owned);
+        tended.learned(Learned { workload, edition, lessons, incomplete }, at(now), false, false);
+    };
+    learned(&mut tended, 1, Some("503"));
+    assert!(tended.feeding() && tended.lesson(at(1)).is_none(), "it goes on with what it has");
+    assert!(tended.look(sight(2, 3, None), &config(), at(2)));
+    assert!(tended.feeding() && tended.incomplete.as_ref().is_some_and(|why| why.ends_with("503")));
+    assert!(tended.lesson(at(60)).is_some(), "and asks again");
+    assert!(tended.feeding());
+    learned(&mut tended, 61, None);
+    assert_eq!((tended.incomplete.clone(), tended.lesson(at(1000)).is_some()), (None, false));
 }
 
 #[test]

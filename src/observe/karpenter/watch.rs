@@ -91,7 +91,7 @@ async fn discover(client: &Client, seen: &Karpenter, clock: &dyn Clock) {
 }
 
 /// The versions in which a group serves a resource, the preferred one first.
-async fn versions(client: &Client, group: &str, plural: &str) -> kube::Result<Capability> {
+pub async fn versions(client: &Client, group: &str, plural: &str) -> kube::Result<Capability> {
     let groups = client.list_api_groups().await?.groups;
     let Some(group) = groups.into_iter().find(|g| g.name == group) else { return Ok(Capability::Absent) };
     let preferred = group.preferred_version.map(|v| v.group_version);

@@ -10,6 +10,7 @@ fn at(minute: i64) -> Time {
 fn evidence(reactive: Replicas, forecast: Replicas) -> Evidence {
     Evidence {
         parts: Parts { reactive: Some(reactive), forecast: Some(forecast), schedule: None, hold: None },
+        asked: None,
         standing: Standing::Fresh,
         usual_high: None,
         usual_low: None,
@@ -249,12 +250,31 @@ fn a_rollout_a_surge_and_a_quota_hold() {
 #[test]
 fn a_schedule_and_an_operator_are_not_limited_in_rate() {
     let mut e = evidence(2, 2);
-    e.parts.schedule = Some(33);
+    (e.parts.schedule, e.asked) = (Some(33), Some(33));
     let plan = decide(at(0), BOUNDS, &e, &seen(2, true), &mut PlanMemory::default());
     assert_eq!((plan.replicas, plan.reason), (33, Reason::Schedule));
     e.parts.hold = Some(35);
     let plan = decide(at(0), BOUNDS, &e, &seen(2, true), &mut PlanMemory::default());
     assert_eq!((plan.replicas, plan.reason), (35, Reason::HoldOperator));
+    // a multiple of what is forecast is
+    let mut multiple = evidence(2, 22);
+    multiple.parts.schedule = Some(33);
+    let plan = decide(at(0), BOUNDS, &multiple, &seen(2, true), &mut PlanMemory::default());
+    assert_eq!((plan.replicas, plan.reason), (8, Reason::RiseLimited));
+}
+
+#[test]
+fn where_nothing_is_usual_the_autoscaler_is_left_alone_after_an_hour() {
+    let mut memory = PlanMemory::default();
+    let never = |minute, memory: &mut PlanMemory| {
+        let look = Observation { floor: memory.last(), ..seen(30, true) };
+        decide(at(minute), BOUNDS, &stale(), &look, memory).replicas
+    };
+    assert!((0..60).all(|minute| never(minute, &mut memory) == 30), "held for an hour");
+    assert!(
+        (60..120).map(|minute| never(minute, &mut memory)).min() == Some(2),
+        "then down, in steps, to the user's own"
+    );
 }
 
 #[test]
@@ -303,6 +323,7 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
     )
         .prop_map(|(reactive, forecast, schedule, standing, usual_high, usual_low, surge)| Evidence {
             parts: Parts { reactive, forecast, schedule, hold: None },
+            asked: schedule,
             standing,
             usual_high,
             usual_low,
@@ -392,7 +413,7 @@ fn where_more_replicas_are_no_help_only_people_raise() {
     e.gain = Gain::Missing;
     let plan = decide(at(0), BOUNDS, &e, &seen(8, false), &mut memory);
     assert_eq!((plan.replicas, plan.reason), (8, Reason::NoGain));
-    e.parts.schedule = Some(12);
+    (e.parts.schedule, e.asked) = (Some(12), Some(12));
     let plan = decide(at(1), BOUNDS, &e, &seen(8, false), &mut memory);
     assert_eq!((plan.replicas, plan.reason), (12, Reason::NoGain), "a schedule asks for 12");
     e.gain = Gain::Unquestioned;

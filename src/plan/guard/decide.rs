@@ -1,7 +1,7 @@
 //! What to write to a NodePool, and to its nodes where its budgets are taken back.
 
 use super::ledger::{CONTEST_FOR, CONTEST_LIMIT};
-use super::windows::uncovered;
+use super::windows::{parts, uncovered};
 use super::{Budget, Guard, GuardLedger, Span, entry, merge, user_hash};
 use crate::plan::nodes::NodeView;
 use crate::units::Time;
@@ -124,7 +124,7 @@ pub fn decide(now: Time, state: &PoolState, wanted: &[Span]) -> GuardActions {
             outcome = GuardOutcome::Guarded;
         }
         spans.extend(new.iter().map(Span::whole_minutes));
-        spans = merge(spans, TOLERANCE).iter().map(Span::whole_minutes).collect();
+        spans = merge(spans, TOLERANCE).into_iter().flat_map(parts).collect();
         let room = BUDGETS_MAX.saturating_sub(theirs.len());
         if spans.len() > room {
             outcome = GuardOutcome::Full;

@@ -58,20 +58,24 @@ pub fn expiring_within<'a>(
 }
 
 /// Pods that lose their node while a ramp lasts: what the NodeClaims hold that expire within `soon`, and within a ramp, at
-/// most. `requests`: of one pod, in base units.
+/// most; and those that have and are still being emptied. `requests`: of one pod, in base units.
 pub fn pods_that_lose_their_node<'a>(
     claims: impl IntoIterator<Item = &'a NodeClaimView>,
     ramps: &[Span],
     soon: Span,
     requests: &BTreeMap<String, f64>,
 ) -> u32 {
-    let in_ramp = |c: &&NodeClaimView| c.expires().is_some_and(|at| ramps.iter().any(|ramp| ramp.holds(at)));
+    let goes = |c: &&NodeClaimView| {
+        let in_ramp = |at: Time| ramps.iter().any(|ramp| ramp.holds(at));
+        let now = |at: Time| if c.deleting.is_some() { at < soon.to } else { soon.holds(at) };
+        c.expires().is_some_and(|at| in_ramp(at) && now(at))
+    };
     let pods = |claim: &NodeClaimView| {
         let asked = requests.iter().filter(|(_, each)| **each > 0.0);
         let fit = asked.filter_map(|(resource, each)| Some(claim.allocatable.get(resource)? / each));
         fit.reduce(f64::min).map_or(0, |fit| fit as u32)
     };
-    expiring_within(claims, soon).filter(in_ramp).map(pods).fold(0, u32::saturating_add)
+    claims.into_iter().filter(goes).map(pods).fold(0, u32::saturating_add)
 }
 
 /// Waves of expiry that will hit within spans of their pool, soonest first.

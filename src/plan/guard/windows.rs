@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The longest guard; what lasts longer is written again later.
+/// The longest guard; what lasts longer is said by another that follows on it.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A stretch of time, its end not included.
@@ -31,6 +31,13 @@ impl Span {
         let longest = from.saturating_add(LONGEST.as_secs().cast_signed());
         Span { from: Time::from_secs(from), to: Time::from_secs(to.clamp(from + 60, longest)) }
     }
+}
+
+/// In parts that are no longer than the longest guard.
+pub(super) fn parts(span: Span) -> impl Iterator<Item = Span> {
+    let after =
+        move |part: &Span| (part.to < span.to).then(|| Span { from: part.to, to: span.to.min(part.to + LONGEST) });
+    std::iter::successors(Some(Span { from: span.from, to: span.to.min(span.from + LONGEST) }), after)
 }
 
 /// Sorted, and joined where less than `gap` lies between two.

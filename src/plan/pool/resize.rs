@@ -62,6 +62,12 @@ impl Held {
         }
     }
 
+    /// Nothing is of a time to come.
+    pub fn set_clock(&mut self, now: Time) {
+        self.changed = self.changed.map(|t| t.min(now));
+        self.wants.iter_mut().for_each(|(t, _)| *t = (*t).min(now));
+    }
+
     /// A bound from outside holds at once.
     pub fn clamp(&mut self, low: u32, high: u32) -> u32 {
         self.slots = self.slots.max(low).min(high);

@@ -82,6 +82,11 @@ impl<K: Ord + Clone> PoolSizer<K> {
 
     /// A step of the past, from recorded history: it teaches, nothing is sized.
     pub fn learn(&mut self, at: Time, members: &[(K, Member)]) {
+        if self.recorded.is_some_and(|t| t > at) {
+            // from the beginning, after steps that were lived
+            self.recorded = None;
+            self.past.clear();
+        }
         let now = self.lay(at, members);
         self.record(&now);
         self.past.push_back(Past { own: false, ..now });
@@ -90,8 +95,13 @@ impl<K: Ord + Clone> PoolSizer<K> {
 
     /// One step: what the workloads are now → the slots to hold from now on.
     pub fn advance(&mut self, at: Time, members: &[(K, Member)], bounds: Bounds) -> Sizing {
+        self.set_clock(at);
         if !bounds.fresh {
             self.past.clear();
+            // what people have set holds, whatever is known
+            let high = schedule::ceiling(&self.task.windows, at).unwrap_or(SLOTS_MAX).min(self.task.max_slots);
+            let low = schedule::floor(&self.task.windows, at, self.task.lead).unwrap_or(0);
+            self.held.clamp(low, high.min(bounds.quota.unwrap_or(SLOTS_MAX)));
             return self.sizing(PoolReason::HoldStale, None, 0.0, 0.0);
         }
         let now = self.lay(at, members);
@@ -121,6 +131,15 @@ impl<K: Ord + Clone> PoolSizer<K> {
         self.past.push_back(Past { slots: self.held.slots, own, ..now });
         self.forget(at);
         self.sizing(reason, believed.then_some(joint.quantile), correction, shortfall)
+    }
+
+    /// Our clock was set back: nothing is of a time to come.
+    fn set_clock(&mut self, at: Time) {
+        if self.past.back().is_some_and(|p| p.at > at) {
+            self.past.clear();
+        }
+        self.recorded = self.recorded.map(|t| t.min(at));
+        self.held.set_clock(at);
     }
 
     fn sizing(&self, reason: PoolReason, quantile: Option<f32>, correction: f32, shortfall: f32) -> Sizing {

@@ -194,8 +194,8 @@ proptest! {
             let members = [(1, member(need as f32, need.max(pods) as f32))];
             let sizing = pool.advance(at(minute as u64), &members, Bounds { quota, fresh });
             prop_assert!(sizing.slots <= 100);
-            prop_assert!(!fresh || quota.is_none_or(|q| sizing.slots <= q));
-            prop_assert!(fresh || sizing.slots == before);
+            prop_assert!(quota.is_none_or(|q| sizing.slots <= q));
+            prop_assert!(fresh || sizing.slots == before.min(quota.unwrap_or(before)).min(pool.task().max_slots));
             let PerZone(each) = per_zone(sizing.slots, zones, true);
             let all: u32 = each.iter().sum();
             let worst = if zones > 1 { all - each.iter().max().unwrap() } else { all };

@@ -55,6 +55,17 @@ const PRIOR_HOURS: f32 = 6.0;
 /// What the mean is rounded with: half a replica to the nearest.
 const ROUNDING: f32 = 0.5;
 
+/// What the load of a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Measured at an ordinary time: candidates are judged by it, and it is remembered.
+    Lesson,
+    /// Measured at a time that says nothing of others: planned for now, and that is all.
+    Exception,
+    /// The newest that was known, as nothing is: no candidate is judged by it.
+    Nothing,
+}
+
 /// The candidates of one metric, their books, and the price of a miss.
 #[derive(Debug, Clone)]
 pub struct Portfolio {
@@ -118,13 +129,13 @@ impl Portfolio {
         }
     }
 
-    /// One step at `at`: the load of now (`teaches`: it is a believed measurement), the forecast made from it, and the
+    /// One step at `at`: the load of now and what it is, the forecast made from it, and the
     /// load one replica serves. Returns the replicas to ask for now, ready one lead later.
     pub fn advance(
         &mut self,
         at: Time,
         load: f64,
-        teaches: bool,
+        heard: Heard,
         ahead: Option<&WindowForecast>,
         capacity: f64,
     ) -> Replicas {
@@ -139,10 +150,10 @@ impl Portfolio {
             (self.served, self.settled) = (Some(served), false);
             self.mix(served.rem_euclid(24) as usize);
         }
-        if teaches && self.steps >= self.own.len() {
+        if heard == Heard::Lesson && self.steps >= self.own.len() {
             self.book((load / capacity).min(f64::from(MAX_REPLICAS)) as f32);
         }
-        self.signals.advance(load, ahead);
+        self.signals.advance(load, heard != Heard::Exception, ahead);
         let slot = self.steps % self.recent.len();
         self.recent[slot] = self.signals.now;
         let row = self.steps % self.own.len();

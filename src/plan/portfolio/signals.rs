@@ -228,14 +228,17 @@ impl Signals {
         windows.map(|ago| self.loads.largest(ago, self.window)).fold(0.0, f32::max)
     }
 
-    /// Takes the load of the next step and the forecast made from it.
-    pub fn advance(&mut self, load: f64, ahead: Option<&WindowForecast>) {
+    /// Takes the load of the next step (`lasts`: it is of an ordinary time; of another, what was there a day before is remembered
+    /// in its place) and the forecast made from it.
+    pub fn advance(&mut self, load: f64, lasts: bool, ahead: Option<&WindowForecast>) {
         let load = load as f32;
-        self.loads.push(load);
+        let usual = self.day.checked_sub(1).filter(|_| !lasts).and_then(|ago| self.loads.back(ago));
+        let remembered = usual.unwrap_or(load);
+        self.loads.push(remembered);
         let steps = self.loads.steps();
-        self.top = self.top.max(load);
-        self.advance_season(load);
-        self.advance_hours(load);
+        self.top = self.top.max(remembered);
+        self.advance_season(remembered);
+        self.advance_hours(remembered);
         let half_hour = (self.hour / 2).max(1);
         let mut now = [0.0; SIGNALS];
         now[Signal::Load as usize] = load;
@@ -280,7 +283,7 @@ impl Signals {
         ] {
             now[signal as usize] = self.phase(period, count);
         }
-        self.exact(load, &mut now);
+        self.exact(load, remembered, &mut now);
         self.now = now;
     }
 
@@ -303,14 +306,14 @@ impl Signals {
 
     /// What looks at single steps, and needs no hold: the least of a lead's decisions is ready, and each of them covers
     /// every step up to the lead.
-    fn exact(&mut self, load: f32, now: &mut [f32; SIGNALS]) {
+    fn exact(&mut self, load: f32, remembered: f32, now: &mut [f32; SIGNALS]) {
         let steps = self.loads.steps();
         let seasonal = (steps > self.day).then(|| {
             let slot = |k: usize| self.level + self.season[(steps - 1 + k) % self.day];
             let largest = (1..=self.lead).map(slot).fold(f32::NEG_INFINITY, f32::max);
             [slot(self.lead), largest].map(|v| v.clamp(0.0, HW_CAP * self.top))
         });
-        let [season, moved] = self.exact.advance(load, &self.loads, seasonal.map_or(0.0, |[last, _]| last));
+        let [season, moved] = self.exact.advance(remembered, &self.loads, seasonal.map_or(0.0, |[last, _]| last));
         if let Some([_, largest]) = seasonal {
             for (signal, errors) in
                 [(Signal::Exact, 0.0), (Signal::Exact2, 1.5), (Signal::Exact3, 3.0), (Signal::Exact5, 5.0)]

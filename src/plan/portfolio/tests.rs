@@ -29,7 +29,7 @@ fn books_of_a_policy_that_reacts_by_hand() {
     let k = reacting(&portfolio, 1.0);
     // load in replicas at a capacity of 10; what "load x 1, held 5 min" decides: 2 2 6 6 6 6 6 1
     for (i, load) in [2.0, 2.0, 6.0, 1.0, 1.0, 1.0, 1.0, 1.0].into_iter().enumerate() {
-        portfolio.advance(minute(i), 10.0 * load, true, None, 10.0);
+        portfolio.advance(minute(i), 10.0 * load, Heard::Lesson, None, 10.0);
     }
     // booked from step 2 on: ready is the least of the two decisions before each step: 2 2 6 6 6 6
     assert_eq!(portfolio.block.load, 11.0);
@@ -41,7 +41,7 @@ fn books_of_a_policy_that_reacts_by_hand() {
 fn loads_that_are_not_believed_are_not_booked() {
     let mut portfolio = Portfolio::new(task(2));
     for i in 0..10 {
-        portfolio.advance(minute(i), 50.0, i < 5, None, 10.0);
+        portfolio.advance(minute(i), 50.0, if i < 5 { Heard::Lesson } else { Heard::Nothing }, None, 10.0);
     }
     assert_eq!(portfolio.block.load, 15.0);
 }
@@ -51,7 +51,7 @@ fn a_spike_at_the_same_minute_of_every_hour_is_met_after_a_day() {
     let load = |i: usize| if (20..26).contains(&(i % 60)) { 300.0 } else { 50.0 };
     let mut portfolio = Portfolio::new(task(3));
     let decided: Vec<Replicas> =
-        (0..4 * 1440).map(|i| portfolio.advance(minute(i), load(i), true, None, 10.0)).collect();
+        (0..4 * 1440).map(|i| portfolio.advance(minute(i), load(i), Heard::Lesson, None, 10.0)).collect();
     let (mut missed, mut ready_sum, mut total) = (0.0, 0.0, 0.0);
     for i in 1440..4 * 1440 {
         let ready = f64::from(*decided[i - 3..i].iter().min().unwrap());
@@ -66,10 +66,10 @@ fn a_spike_at_the_same_minute_of_every_hour_is_met_after_a_day() {
 #[test]
 fn what_is_known_of_no_hour_is_decided_with_a_margin() {
     let mut portfolio = Portfolio::new(task(3));
-    assert_eq!(portfolio.advance(minute(0), 100.0, true, None, 10.0), 13);
+    assert_eq!(portfolio.advance(minute(0), 100.0, Heard::Lesson, None, 10.0), 13);
     assert_eq!(portfolio.mixture().count(), 0);
     for i in 1..=60 {
-        portfolio.advance(minute(i), 100.0, true, None, 10.0);
+        portfolio.advance(minute(i), 100.0, Heard::Lesson, None, 10.0);
     }
     let weights: f32 = portfolio.mixture().map(|(_, weight)| weight).sum();
     assert!((weights - 1.0).abs() < 1e-5);
@@ -81,7 +81,7 @@ fn given_costs_the_price_of_a_miss_stays_and_dearer_misses_are_fewer() {
     let run = |cost: f64| {
         let mut portfolio = Portfolio::new(PlanTask { miss_cost: Some(cost), ..task(3) });
         let decided: Vec<Replicas> =
-            (0..3 * 1440).map(|i| portfolio.advance(minute(i), load(i), true, None, 10.0)).collect();
+            (0..3 * 1440).map(|i| portfolio.advance(minute(i), load(i), Heard::Lesson, None, 10.0)).collect();
         assert!((f64::from(portfolio.price()) / 0.001 - cost).abs() < 1e-3 * cost, "{}", portfolio.price());
         let (mut missed, mut ready) = (0.0, 0.0);
         for i in 1440..3 * 1440 {
@@ -119,9 +119,9 @@ proptest! {
         let (mut a, mut b) = (Portfolio::new(task.clone()), Portfolio::new(task));
         for (i, load) in loads.iter().enumerate() {
             let at = Time::from_secs(i as i64 * i64::from(step.secs()));
-            let decided = a.advance(at, *load, true, None, capacity);
+            let decided = a.advance(at, *load, Heard::Lesson, None, capacity);
             prop_assert!((1..=400).contains(&decided));
-            prop_assert_eq!(decided, b.advance(at, *load, true, None, capacity));
+            prop_assert_eq!(decided, b.advance(at, *load, Heard::Lesson, None, capacity));
         }
         prop_assert!(a.price().is_finite());
         prop_assert!(a.mixture().all(|(_, weight)| weight.is_finite()));

@@ -6,10 +6,9 @@ use crate::error::{Problem, without_credentials};
 use crate::policy::annotations::{GivenCapacity, PREFIX};
 use crate::policy::cloudwatch::{self, CloudwatchLoad};
 use crate::policy::{
-    AutoscalerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, UsageQueries,
-    WorkloadKind, load,
+    AutoscalerView, HpaView, LoadMetric, MetricSelector, MetricTarget, MetricView, ScaledObjectView, TriggerView,
+    UsageQueries, WorkloadKind, load,
 };
-use std::collections::BTreeMap;
 
 impl Resolver<'_> {
     /// Every load that is known: the annotation's, or all that the autoscaler scales on and that can be used.
@@ -174,11 +173,11 @@ impl Resolver<'_> {
                     MetricView::Resource { resource, container, target } => {
                         self.cpu(&at, resource, container.as_deref(), *target, full)
                     }
-                    MetricView::Pods { metric, target } => self.named(&at, metric, *target, "", &BTreeMap::new()),
-                    MetricView::Object { metric, described, target } => {
-                        self.named(&at, metric, *target, described, &BTreeMap::new())
+                    MetricView::Pods { metric, selector, target } => self.named(&at, metric, *target, "", selector),
+                    MetricView::Object { metric, selector, described, target } => {
+                        self.named(&at, metric, *target, described, selector)
                     }
-                    MetricView::External { metric, labels, target } => self.named(&at, metric, *target, "", labels),
+                    MetricView::External { metric, selector, target } => self.named(&at, metric, *target, "", selector),
                 }
             })
             .collect()
@@ -203,13 +202,13 @@ impl Resolver<'_> {
             MetricTarget::Value(_) => return Err(whole_target(at)),
         };
         let source = self.source(at, None)?;
-        let query = self.fill(&self.config.queries.cpu, "cpu", container, "", &BTreeMap::new());
+        let query = self.fill(&self.config.queries.cpu, "cpu", container, "", &MetricSelector::default());
         self.load(at, source, query, capacity)
     }
 
     /// True where the load is what the pods use.
     fn is_cores(&self, metric: &LoadMetric) -> bool {
-        let cores = self.fill(&self.config.queries.cpu, "cpu", None, "", &BTreeMap::new());
+        let cores = self.fill(&self.config.queries.cpu, "cpu", None, "", &MetricSelector::default());
         metric.query == cores
     }
 
@@ -289,7 +288,7 @@ impl Resolver<'_> {
         metric: &str,
         target: MetricTarget,
         described: &str,
-        labels: &BTreeMap<String, String>,
+        selector: &MetricSelector,
     ) -> Result<LoadMetric, Problem> {
         let capacity = match target {
             MetricTarget::AverageValue(value) => value,
@@ -299,7 +298,8 @@ impl Resolver<'_> {
             }
         };
         let Some(template) = self.config.queries.metrics.get(metric) else {
-            if let Some(load) = cloudwatch::external(at, metric, labels, capacity) {
+            let labels = selector.expressions.is_empty().then_some(&selector.labels);
+            if let Some(load) = labels.and_then(|labels| cloudwatch::external(at, metric, labels, capacity)) {
                 return self.in_cloudwatch(at, load?);
             }
             let expected =
@@ -309,8 +309,16 @@ impl Resolver<'_> {
             );
             return Err(Problem::new(at, expected, "none").help(help));
         };
+        if !selector.is_empty() && !template.query.text().contains("{labels}") {
+            let found = format!(
+                "{} without {{labels}}, so of series that the autoscaler doesn't look at",
+                template.query.text()
+            );
+            return Err(Problem::new(at, format!("a query of {metric} that takes its selector"), found)
+                .help("write {labels} behind the last matcher of the template"));
+        }
         let source = self.source(at, template.source.as_deref())?;
-        let query = self.fill(&template.query, metric, None, described, labels);
+        let query = self.fill(&template.query, metric, None, described, selector);
         self.load(at, source, query, capacity)
     }
 
@@ -320,7 +328,7 @@ impl Resolver<'_> {
         metric: &str,
         container: Option<&str>,
         described: &str,
-        labels: &BTreeMap<String, String>,
+        selector: &MetricSelector,
     ) -> String {
         let workload = &self.view.workload;
         template.fill(|name| {
@@ -331,7 +339,7 @@ impl Resolver<'_> {
                 "container" => container.unwrap_or(".+").to_string(),
                 "metric" => metric.to_string(),
                 "object" => described.rsplit('/').next().unwrap_or_default().to_string(),
-                "labels" => labels.iter().map(|(key, value)| format!(",{key}={value:?}")).collect(),
+                "labels" => selector.matchers(),
                 _ => return None,
             })
         })
@@ -342,7 +350,19 @@ impl Resolver<'_> {
         keda.triggers
             .iter()
             .enumerate()
-            .map(|(i, trigger)| self.trigger(&format!("{at}: spec.triggers[{i}]"), trigger))
+            .map(|(i, trigger)| {
+                let at = format!("{at}: spec.triggers[{i}]");
+                // cpu and memory are the HPA's own metrics, beside what KEDA makes of the others
+                match keda.formula && !matches!(trigger.kind.as_str(), "cpu" | "memory") {
+                    true => Err(Problem::new(
+                        at,
+                        "a trigger that is scaled on by itself",
+                        "one in a formula (scalingModifiers)",
+                    )
+                    .help(format!("give {PREFIX}load-query and {PREFIX}capacity-per-replica"))),
+                    false => self.trigger(&at, trigger),
+                }
+            })
             .collect()
     }
 
@@ -438,19 +458,25 @@ impl Resolver<'_> {
             SourceKind::Prometheus(prometheus) => Some(bare(&prometheus.url)),
             SourceKind::Cloudwatch(_) => None,
         };
-        let chosen = self
-            .annotations
-            .source
-            .as_ref()
-            .filter(|name| self.config.sources.get(*name).and_then(url_of).is_some_and(|url| url == bare(address)));
-        let found =
-            self.config.sources.iter().find(|(_, source)| url_of(source).is_some_and(|url| url == bare(address)));
-        chosen.or(found.map(|(name, _)| name)).cloned().ok_or_else(|| {
-            let known: Vec<String> = self.config.sources.values().filter_map(url_of).collect();
-            let expected = format!("the URL of a configured source ({})", known.join(", "));
-            Problem::new(format!("{at}: metadata.serverAddress"), expected, without_credentials(address))
-                .help("add it under [sources.<name>] if it is to be asked")
-        })
+        let there = |source: &SourceConfig| url_of(source).is_some_and(|url| url == bare(address));
+        let names: Vec<&String> = self.config.sources.iter().filter(|(_, s)| there(s)).map(|(name, _)| name).collect();
+        let at = format!("{at}: metadata.serverAddress");
+        match (self.annotations.source.as_ref().filter(|name| names.contains(name)), names.as_slice()) {
+            (Some(chosen), _) => Ok(chosen.clone()),
+            (None, [one]) => Ok((*one).clone()),
+            (None, []) => {
+                let known: Vec<String> = self.config.sources.values().filter_map(url_of).collect();
+                let expected = format!("the URL of a configured source ({})", known.join(", "));
+                Err(Problem::new(at, expected, without_credentials(address))
+                    .help("add it under [sources.<name>] if it is to be asked"))
+            }
+            (None, several) => {
+                // tenants behind one URL: whose series are meant cannot be told
+                let several = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+                Err(Problem::new(at, "the URL of one configured source", several)
+                    .help(format!("name one in {PREFIX}source")))
+            }
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 use super::*;
 
 mod capacity;
+mod sources;
 use crate::policy::{
-    ContainerView, HpaView, LoadMetric, MetricTarget, MetricView, ScaledObjectView, TriggerView, Workload,
+    ContainerView, HpaView, LoadMetric, MetricSelector, MetricTarget, MetricView, ScaledObjectView, TriggerView,
+    Workload,
 };
 use crate::units::LeadTime;
 use std::collections::BTreeMap;
@@ -57,7 +59,7 @@ fn cpu(target: MetricTarget) -> MetricView {
 }
 
 fn pods(metric: &str, target: MetricTarget) -> MetricView {
-    MetricView::Pods { metric: metric.into(), target }
+    MetricView::Pods { metric: metric.into(), selector: MetricSelector::default(), target }
 }
 
 fn keda(triggers: &[(&str, &[(&str, &str)])]) -> ScaledObjectView {
@@ -73,6 +75,7 @@ fn keda(triggers: &[(&str, &[(&str, &str)])]) -> ScaledObjectView {
                 metadata: metadata.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             })
             .collect(),
+        formula: false,
         annotations: BTreeMap::new(),
         paused: false,
     }
@@ -143,6 +146,7 @@ fn named_metrics_come_from_templates() {
     assert_eq!(metric.query, format!("sum(rate(http_requests_total{{namespace=\"shop\",pod=~\"{PODS}\"}}[2m]))"));
     let object = MetricView::Object {
         metric: "jobs".into(),
+        selector: MetricSelector::default(),
         described: "Queue/mail".into(),
         target: MetricTarget::AverageValue(5.0),
     };
@@ -150,11 +154,29 @@ fn named_metrics_come_from_templates() {
     assert_eq!(query, "sum(rate(jobs_total{queue=\"mail\"}[2m]))");
     let external = MetricView::External {
         metric: "jobs".into(),
-        labels: BTreeMap::from([("team".into(), "a\"b".into())]),
+        selector: MetricSelector {
+            labels: BTreeMap::from([("team".into(), "a\"b".into())]),
+            expressions: vec![
+                ("verb".into(), "In".into(), vec!["GET".into(), "v1.2".into()]),
+                ("zone".into(), "NotIn".into(), vec!["a".into()]),
+                ("slow".into(), "Exists".into(), vec![]),
+                ("old".into(), "DoesNotExist".into(), vec![]),
+            ],
+        },
         target: MetricTarget::AverageValue(5.0),
     };
     let query = one(&workload(ACT, vec![hpa(vec![external])])).query;
-    assert_eq!(query, "sum(rate(jobs_total{queue=\"\",team=\"a\\\"b\"}[2m]))");
+    assert_eq!(
+        query,
+        r#"sum(rate(jobs_total{queue="",team="a\"b",verb=~"GET|v1\\.2",zone!~"a",slow!="",old=""}[2m]))"#
+    );
+    let of_some = MetricView::Pods {
+        metric: "http_requests".into(),
+        selector: MetricSelector { labels: BTreeMap::from([("verb".into(), "GET".into())]), ..Default::default() },
+        target: MetricTarget::AverageValue(5.0),
+    };
+    let said = problems(&workload(ACT, vec![hpa(vec![of_some])]));
+    assert!(said[0].contains("expected a query of http_requests that takes its selector"), "{said:?}");
 }
 
 #[test]
@@ -432,69 +454,4 @@ fn an_administrator_can_forbid_queries_in_annotations_and_several_sources_must_b
     named.annotations.insert(format!("{PREFIX}source"), "second".into());
     let policy = resolve(&named, &two).unwrap().unwrap().policy;
     assert_eq!((policy.metrics[0].source.as_str(), &policy.metrics[0].tenant), ("second", &None));
-}
-
-const TWO_CLOUDS: &str = r#"
-[sources.eu]
-kind = "cloudwatch"
-region = "eu-west-1"
-[sources.us]
-kind = "cloudwatch"
-region = "us-east-1"
-"#;
-
-#[test]
-fn keda_triggers_of_cloudwatch_are_loads_of_their_region() {
-    let alb = [
-        ("namespace", "AWS/ApplicationELB"),
-        ("metricName", "RequestCount"),
-        ("dimensionName", "LoadBalancer"),
-        ("dimensionValue", "app/web/50dc6c49"),
-        ("metricStat", "Sum"),
-        ("metricStatPeriod", "60"),
-        ("targetMetricValue", "600"),
-        ("awsRegion", "us-east-1"),
-    ];
-    let queue = [("queueURL", "https://sqs.eu-west-1.amazonaws.com/012345678912/orders"), ("scaleOnInFlight", "false")];
-    let view =
-        workload(ACT, vec![AutoscalerView::ScaledObject(keda(&[("aws-cloudwatch", &alb), ("aws-sqs-queue", &queue)]))]);
-    let resolved = resolve(&view, &config(TWO_CLOUDS)).unwrap().unwrap();
-    let [requests, backlog] = &resolved.policy.metrics[..] else { panic!("{resolved:#?}") };
-    assert_eq!((requests.source.as_str(), requests.capacity_per_replica), ("us", 10.0));
-    assert_eq!(requests.query, r#"AWS/ApplicationELB RequestCount{LoadBalancer="app/web/50dc6c49"} Sum 60s rate"#);
-    assert_eq!((backlog.source.as_str(), backlog.capacity_per_replica), ("eu", 5.0));
-    assert!(resolved.notes[0].text.contains("a backlog, which falls"), "{:?}", resolved.notes);
-    let said = problems(&view);
-    assert!(said[0].contains("expected a source of kind cloudwatch in us-east-1 in the config"), "{said:?}");
-    let mut whole = keda(&[("aws-sqs-queue", &queue)]);
-    whole.triggers[0].metric_type = Some("Value".into());
-    let view = workload(ACT, vec![AutoscalerView::ScaledObject(whole)]);
-    let said = resolve(&view, &config(TWO_CLOUDS)).unwrap_err();
-    assert!(said[0].to_string().contains("expected an AverageValue target"), "{said:?}");
-}
-
-#[test]
-fn an_external_metric_of_a_queue_is_a_load_of_cloudwatch() {
-    let metric = "aws_sqs_approximate_number_of_messages_visible_average".into();
-    let labels = [("dimension_QueueName".to_string(), "orders".to_string())].into();
-    let metric = MetricView::External { metric, labels, target: MetricTarget::AverageValue(30.0) };
-    let config = config("[sources.aws]\nkind = \"cloudwatch\"\n");
-    let resolved = resolve(&workload(ACT, vec![hpa(vec![metric])]), &config).unwrap().unwrap();
-    let [metric] = &resolved.policy.metrics[..] else { panic!("{resolved:#?}") };
-    assert_eq!((metric.source.as_str(), metric.capacity_per_replica), ("aws", 30.0));
-    assert_eq!(metric.query, r#"AWS/SQS ApproximateNumberOfMessagesVisible{QueueName="orders"} Average 60s"#);
-}
-
-#[test]
-fn a_metric_spec_is_not_judged_as_promql() {
-    let annotations = [
-        ("mode", "act"),
-        ("source", "aws"),
-        ("load-query", r#"AWS/ApplicationELB RequestCount{LoadBalancer="app/web/1"} Sum 60s"#),
-        ("capacity-per-replica", "100"),
-        ("max-replicas", "20"),
-    ];
-    let config = config("[sources.aws]\nkind = \"cloudwatch\"\nallow_annotation_queries = true\n");
-    let resolved = resolve(&workload(&annotations, vec![]), &config).unwrap().unwrap();
-    assert_eq!((resolved.policy.metrics[0].source.as_str(), &resolved.policy.metrics[0].tenant), ("aws", &None));
 }

@@ -71,6 +71,19 @@ fn a_ramp_that_lasts_longer_prolongs_the_guard_in_place() {
 }
 
 #[test]
+fn a_guard_that_lasts_longer_than_a_day_has_no_hole() {
+    let mut state = pool(&[user("20%")]);
+    for minute in 0..30 * 60 {
+        let now = at("08:00") + Duration::from_secs(60 * minute);
+        let actions = decide(now, &state, &[Span { from: now, to: now + Duration::from_secs(6 * 3600) }]);
+        apply(&mut state, &actions);
+        let list = state.budgets.clone().unwrap();
+        assert_eq!(allowed(&list, now, 10, "Empty"), Allowed::Nodes(0), "minute {minute}: {list:?}");
+        assert!(list.len() <= 3, "minute {minute}: {list:?}");
+    }
+}
+
+#[test]
 fn a_surprise_is_guarded_from_now_on() {
     let mut state = pool(&[user("10%")]);
     assert_eq!(step("09:07", &mut state, &[span("09:00", "10:00")]), GuardOutcome::Guarded);

@@ -1,0 +1,44 @@
+//! What the pods of a template ask for.
+
+use super::{Node, Object};
+
+/// Of a container, or of a pod as a whole: `of` is `requests` or `limits`. A limit stands for a request that is not there.
+pub(super) fn given<'a>(at: &'a Node, of: &str, resource: &str) -> Option<&'a Node> {
+    let given = |key: &str| at.entry("resources")?.entry(key)?.entry(resource);
+    given(of).or_else(|| given("limits"))
+}
+
+/// Whether an init container goes on beside the others.
+pub(super) fn is_sidecar(container: &Node) -> bool {
+    container.entry("restartPolicy").and_then(Node::text) == Some("Always")
+}
+
+/// What the API fills in where a container says nothing: it takes a LimitRange's bounds for defaults that are not there.
+/// Source: `SetDefaults_LimitRangeItem` in Kubernetes' pkg/apis/core/v1/defaults.go.
+pub(super) fn filled<'a>(objects: &'a [Object], namespace: &str, of: &str, resource: &str) -> Option<&'a Node> {
+    let ranges = objects.iter().filter(|o| o.kind == "LimitRange" && o.namespace == namespace);
+    let limits = ranges.filter_map(|o| o.root.get("spec.limits")).flat_map(Node::items);
+    let mut limits = limits.filter(|limit| limit.entry("type").and_then(Node::text) == Some("Container"));
+    let keys: &[&str] = if of == "limits" { &["default", "max"] } else { &["defaultRequest", "default", "max", "min"] };
+    limits.find_map(|limit| keys.iter().find_map(|key| limit.entry(key)?.entry(resource)))
+}
+
+/// What one pod of `spec` asks for, as the scheduler and a quota count it. None: a container does not say.
+/// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
+pub(super) fn pod(objects: &[Object], namespace: &str, spec: &Node, of: &str, resource: &str) -> Option<f64> {
+    if let Some(whole) = given(spec, of, resource) {
+        return whole.quantity();
+    }
+    let filled = filled(objects, namespace, of, resource);
+    let one = |container: &Node| given(container, of, resource).or(filled).and_then(Node::quantity);
+    let items = |of: &str| spec.entry(of).map(Node::items).unwrap_or_default().iter();
+    let (mut sidecars, mut first) = (0.0, 0.0_f64);
+    for container in items("initContainers") {
+        if is_sidecar(container) {
+            sidecars += one(container)?;
+        } else {
+            first = first.max(one(container).unwrap_or(0.0) + sidecars);
+        }
+    }
+    Some((items("containers").map(one).sum::<Option<f64>>()? + sidecars).max(first))
+}
