@@ -66,7 +66,7 @@ fn slot(api: &Api, path: &str) {
 
 /// Something of everything that a dead daemon leaves.
 fn leave(api: &Api, buffers: bool) {
-    let mut groups = vec![("keda.sh", "v1alpha1"), ("karpenter.sh", "v1")];
+    let groups = [("keda.sh", "v1alpha1"), ("karpenter.sh", "v1")];
     let group = |(name, version): &(&str, &str)| json!({ "name": name, "versions": [{ "version": version, "groupVersion": format!("{name}/{version}") }] });
     let mut groups: Vec<Value> = groups.iter().map(group).collect();
     // a Cluster Autoscaler has something else in it, in a version of its own
