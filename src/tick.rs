@@ -132,6 +132,7 @@ fn evidence(now: Time, policy: &Policy, inputs: &Inputs, memory: &Memory) -> Evi
             hold: policy.hold.and_then(|hold| hold.at(now)),
         },
         asked,
+        unlearned: absent,
         standing: if absent { Standing::Stale } else { worst },
         usual_high: match worst {
             Standing::Stale => metrics.iter().map(|(m, _)| m.usual_high(now)).max().flatten(),

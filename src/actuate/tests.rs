@@ -168,6 +168,23 @@ fn without_an_autoscaler_the_plan_is_the_decision_but_zero_stays_zero() {
 }
 
 #[test]
+fn a_zero_of_ours_is_raised_again_and_kept_while_it_is_wanted() {
+    let rests = ledger(Some(10), 0);
+    let a = actions(NOW, &plan(4), &scale(0, Some(rests.clone())));
+    assert_eq!((a.outcome, a.writes.len()), (Outcome::Raised, 1), "{a:?}");
+    assert_eq!(actions(NOW, &plan(0), &scale(0, Some(rests))).outcome, Outcome::Kept);
+    let by_hand = actions(NOW, &plan(4), &scale(0, Some(ledger(Some(10), 8))));
+    assert_eq!(by_hand.writes, [], "somebody switched it off");
+}
+
+#[test]
+fn a_scaled_object_that_rests_at_zero_may_be_wanted_at_one_and_an_hpa_is_there_anyway() {
+    let wanted = |target| actions(NOW, &plan(1), &TargetView { target, ..view(None, 0, None) }).writes.len();
+    assert_eq!(wanted(Target::ScaledObject { name: "web".into() }), 1);
+    assert_eq!(wanted(Target::Hpa { name: "web".into() }), 0);
+}
+
+#[test]
 fn without_an_autoscaler_an_edit_by_hand_wins_too() {
     let a = actions(NOW, &plan(8), &scale(15, Some(ledger(Some(10), 8))));
     assert_eq!(a.outcome, Outcome::Yielded);

@@ -247,7 +247,12 @@ pub(super) const KEYS: &[Key] = &[
         "99",
     ),
     key("pools.NAME.slot_cost", Form::Count(1, 1_000_000), "What a slot costs in the same time.", "1"),
-    key("pools.NAME.max_slots", Form::Count(1, 10_000), "Most slots: the cost cap.", "20"),
+    key(
+        "pools.NAME.max_slots",
+        Form::Count(1, 10_000),
+        "Most slots: the cost cap, to which a reserve for a lost zone is added.",
+        "20",
+    ),
     key(
         "pools.NAME.windows",
         Form::Text,

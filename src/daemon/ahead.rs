@@ -218,5 +218,12 @@ mod tests {
         assert_eq!(found.len(), 1, "{expected:?}");
         assert_eq!(found[0].span.from, from + Duration::from_secs(8 * 3600));
         assert!(found[0].low <= 6 && found[0].high >= 38, "{found:?}");
+        // from a look at which it has begun, nothing of it lies ahead any more
+        let span = found[0].span;
+        assert_eq!(days.under_way(found.clone(), span.from - Duration::from_secs(60)), found);
+        let begun = span.from + Duration::from_secs(60);
+        assert_eq!(days.under_way(Vec::new(), begun), found);
+        assert_eq!(days.under_way(Vec::new(), begun), found, "as long as it lasts");
+        assert_eq!(days.under_way(Vec::new(), span.to), []);
     }
 }

@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::polling::{Sources, last_step, query, settled, steps};
 use crate::clock::Clock;
 use crate::history::backfill::{Track, fill};
-use crate::history::{HistorySource, Query};
+use crate::history::{HistorySource, Query, SourceError};
 use crate::policy::{Policy, Workload};
 use crate::series::{Sample, Series};
 use crate::tick::MetricMemory;
@@ -61,7 +61,7 @@ pub struct Learned {
     pub edition: u64,
     /// One lesson per metric, or why there is none.
     pub lessons: Result<Vec<Lesson>, String>,
-    /// Why they are of less history than was asked for. None: there is no more.
+    /// Why they are of less history than there may be. None: there is no more, or none that will be told.
     pub incomplete: Option<String>,
 }
 
@@ -125,6 +125,8 @@ struct Pupil {
     source: String,
     track: Track,
     error: Option<String>,
+    /// It may be told later what keeps it from being told now.
+    later: bool,
     /// The last instant whose sample will not come any more if it isn't there.
     until: Time,
 }
@@ -144,7 +146,7 @@ impl School {
                     Err(problem) => (String::new(), Some(problem.to_string())),
                 };
                 let (track, source) = (Track::new(Query { id, text }, step, self.span), metric.source.clone());
-                pupils.push(Pupil { task, source, track, error, until: to });
+                pupils.push(Pupil { task, source, track, error, later: false, until: to });
             }
         }
         let mut by_source: BTreeMap<String, Vec<&mut Pupil>> = BTreeMap::new();
@@ -167,12 +169,12 @@ impl School {
         let mut pupils = pupils.into_iter().peekable();
         let mut fitting = FuturesUnordered::new();
         for (number, task) in tasks.into_iter().enumerate() {
-            let mut tracks = Vec::new();
+            let (mut tracks, mut incomplete) = (Vec::new(), None);
             while let Some(pupil) = pupils.next_if(|p| p.task == number) {
+                incomplete = incomplete.or(pupil.error.clone().filter(|_| pupil.later));
                 tracks.push((pupil.track, pupil.error, pupil.until));
             }
             fitting.push(async move {
-                let incomplete = tracks.iter().find_map(|(_, e, _)| e.clone());
                 let failed = tracks.iter().find_map(|(t, e, _)| e.clone().filter(|_| t.points().is_empty()));
                 let (workload, edition) = (task.workload.clone(), task.edition);
                 let lessons = match failed {
@@ -222,6 +224,7 @@ async fn fetch(source: &dyn HistorySource, pupils: Vec<&mut Pupil>, to: Time, st
     let mut tracks: Vec<Track> = pupils.iter().map(|p| p.track.clone()).collect();
     let filled = fill(source, &mut tracks, to, ROUNDS, &mut |_| {}).await;
     for ((pupil, track), filled) in pupils.into_iter().zip(tracks).zip(filled) {
+        pupil.later = matches!(filled.error, Some(SourceError::Unavailable(_)));
         pupil.error = filled.error.map(|e| e.to_string());
         let newest = track.points().last().map(|p| p.0);
         pupil.until = settled(newest, to, step, source.settling(&track.query().text));

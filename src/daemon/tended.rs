@@ -1,11 +1,12 @@
 //! One workload that is looked after: its policy, what it has learned, its last decision.
 
 mod feed;
+mod lessons;
 mod state;
 mod writing;
 
 use super::ahead::Days;
-use super::learning::{Learned, Task};
+use super::learning::Learned;
 use super::outlook::{Outlook, meanwhile, teaches};
 use crate::actuate::{Actions, Ledger, Outcome, Target, TargetView, Write, actions};
 use crate::clock::Deadline;
@@ -14,8 +15,9 @@ use crate::observe::{Pods, Sight};
 use crate::plan::{Observation, Room, SourceState};
 use crate::policy::{Policy, resolve};
 use crate::tick::{Decision, Inputs, Memory, MetricInputs, Record, tick};
-use crate::units::{Replicas, Step, Time};
+use crate::units::{Replicas, Time};
 use feed::Feed;
+use lessons::AGAIN;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -60,6 +62,8 @@ pub struct Tended {
     notes: Vec<String>,
     /// Why it has learned from a part of its history only; the rest is asked for again.
     incomplete: Option<String>,
+    /// How often it has been asked for again.
+    again: usize,
     /// What will not fit in the hours ahead.
     pub unfit: Vec<String>,
     /// Grows with every change of the policy; a write that was decided under an older one is dropped.
@@ -102,6 +106,7 @@ impl Tended {
             problems: Vec::new(),
             notes: Vec::new(),
             incomplete: None,
+            again: 0,
             unfit: Vec::new(),
             edition: Arc::default(),
             learning: Learning::Done,
@@ -147,9 +152,7 @@ impl Tended {
     /// Follows a policy: at once, or as soon as a planner for it has learned where only what is planned for has changed.
     fn follow(&mut self, policy: Option<Policy>, now: Time) {
         if policy == self.policy {
-            if self.incomplete.is_none() {
-                self.next = None;
-            }
+            self.next = self.unfinished();
             return;
         }
         let until = policy.as_ref().zip(self.policy.as_ref()).and_then(|(wanted, current)| meanwhile(wanted, current));
@@ -160,17 +163,18 @@ impl Tended {
                     self.adopt(Some(until));
                 }
                 let next = policy.filter(|p| teaches(Some(p)) != teaches(self.policy.as_ref()));
-                if self.next != next && next.is_some() && self.learning == Learning::Done {
+                let waits = self.incomplete.is_some() && matches!(self.learning, Learning::Due(_));
+                if self.next != next && next.is_some() && (self.learning == Learning::Done || waits) {
                     self.learning = Learning::Due(now);
                 }
-                self.next = next;
+                self.next = next.or_else(|| self.unfinished());
             }
             None => {
                 let relearn = teaches(policy.as_ref()) != teaches(self.policy.as_ref());
                 self.adopt(policy);
                 self.next = None;
-                self.incomplete = None;
                 if relearn {
+                    (self.incomplete, self.again) = (None, 0);
                     self.learning = Learning::Due(now);
                     self.failures = 0;
                     self.memory.metrics.clear();
@@ -224,40 +228,9 @@ impl Tended {
         self.mode(config) == Some(Mode::Act) && self.sight.target.is_ok()
     }
 
-    /// True unless its newest decision could not be written: somebody else's value stands, or the write failed.
-    pub fn is_written(&self) -> bool {
-        self.write_error.is_none() && !matches!(self.outcome, Some(Outcome::Yielded | Outcome::Contested))
-    }
-
-    /// What is to be learned now. None: nothing.
-    pub fn lesson(&mut self, now: Time) -> Option<Task> {
-        let policy = self.next.as_ref().or(self.policy.as_ref())?.clone();
-        match self.learning {
-            Learning::Due(at) if at <= now => {}
-            Learning::Due(_) | Learning::UnderWay | Learning::Done => return None,
-        }
-        self.learning = Learning::UnderWay;
-        let edition = self.edition.load(Ordering::SeqCst);
-        self.taught = Some(policy.clone());
-        Some(Task { workload: self.sight.workload().clone(), edition, policy })
-    }
-
-    /// Our clock was set back. Learning that was put off is due, and where samples are known of times still to come, none would be
-    /// taken until then: it is learned from history again.
-    pub fn set_back(&mut self, now: Time, step: Step) {
-        let ahead = self.feeds.iter().any(|f| f.next > now + step.times(AHEAD_STEPS));
-        if matches!(self.learning, Learning::Due(_)) || self.learning == Learning::Done && ahead {
-            self.learning = Learning::Due(now);
-        }
-        if ahead {
-            // until then the newest sample is of no known age
-            self.feeds.iter_mut().for_each(|f| f.source = SourceState::Stale);
-        }
-    }
-
-    /// The task could not be taken on: later.
-    pub fn postpone(&mut self, now: Time) {
-        self.learning = Learning::Due(now + PAUSE_FIRST);
+    /// Somebody else's value stands.
+    pub fn yields(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Yielded | Outcome::Contested))
     }
 
     /// Takes what was learned, for warm pools too where there are some (`pooled`). Some: the line for the decision log, where
@@ -288,7 +261,7 @@ impl Tended {
             self.learning = Learning::Due(now);
             return None;
         }
-        if let Some(next) = self.next.take() {
+        if let Some(next) = self.next.take().filter(|next| self.policy.as_ref() != Some(next)) {
             self.adopt(Some(next));
         }
         let policy = self.policy.clone()?;
@@ -296,15 +269,17 @@ impl Tended {
         self.learning = Learning::Done;
         match learned.incomplete {
             Some(why) => {
-                // it decides with what it has, meanwhile
-                self.failures = self.failures.saturating_add(1);
-                self.learning = Learning::Due(now + pause(self.failures));
-                self.next = Some(policy.clone());
-                self.incomplete =
-                    Some(format!("learned from a part of the history only, the rest is asked for again: {why}"));
+                self.incomplete = Some(format!("learned from a part of the history only: {why}"));
+                if let Some(pause) = AGAIN.get(self.again) {
+                    // it decides with what it has, meanwhile
+                    self.again += 1;
+                    self.learning = Learning::Due(now + *pause);
+                    self.next = Some(policy.clone());
+                }
             }
-            None => (self.failures, self.incomplete) = (0, None),
+            None => (self.incomplete, self.again) = (None, 0),
         }
+        self.failures = 0;
         self.feeds = lessons
             .iter()
             .map(|l| {
@@ -365,7 +340,7 @@ impl Tended {
     pub fn tick(&mut self, now: Time, room: Room) -> Option<Record> {
         let mut observation = Observation { room: Some(room), ..self.observation() };
         let policy = self.policy.as_ref()?;
-        let learned = self.learning == Learning::Done || self.decision.is_some() || self.failures > 0;
+        let learned = self.learning == Learning::Done || self.feeding() || self.decision.is_some() || self.failures > 0;
         if !learned && !self.expires_soon(now) {
             return None;
         }
@@ -425,11 +400,6 @@ impl Tended {
     /// Forgets what would have been written.
     pub fn stop_rehearsing(&mut self) {
         self.shadow = None;
-    }
-
-    /// History is being fetched or learned from.
-    pub fn is_learning(&self) -> bool {
-        self.learning != Learning::Done
     }
 
     /// The newest load of the first metric.

@@ -35,8 +35,9 @@ impl Together {
             if acts { (&mut self.acting, crowd.acting) } else { (&mut self.observing, crowd.observing) };
         let before = tended.decision.as_ref().map(|d| d.plan.replicas);
         let record = tended.tick(now, shares.room(now, pods))?;
-        // what does not move uses no share
-        let moves = !acts || tended.is_written();
+        // what does not move uses no share; what is about to be tried again may
+        let tried = tended.write_error.is_none() || tended.may_write();
+        let moves = !acts || tried && !tended.yields();
         if let Record::Tick { inputs, decision, .. } = &record
             && moves
         {

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Steps that the first question reaches back.
 const BACK: usize = 360;
+/// Fewer than that would be no evidence.
+const BACK_LEAST: usize = 45;
 /// Versions that are asked for at most: those with the newest pods.
 const VERSIONS: usize = 2;
 
@@ -132,7 +134,7 @@ impl CapacityWatch {
 
     /// Nothing is asked of these steps: broken pods say nothing of what a replica serves.
     pub fn skip(&mut self, to: Time, step: Step) {
-        self.next = self.next.map(|_| to + step.duration());
+        self.next = Some(to + step.duration());
     }
 
     /// Takes what the source said to the last question. One that failed is asked again at the next step, of half as long a time:
@@ -141,7 +143,8 @@ impl CapacityWatch {
         let Some(first) = fed.first() else { return };
         let (from, steps) = (first.from, fed.iter().map(|f| f.samples.len()).max().unwrap_or(0));
         if fed.iter().any(|f| f.from != from || matches!(f.source, crate::plan::SourceState::Failing { .. })) {
-            self.back = (self.back / 2).max(1);
+            // and it may have been away: then all of it again
+            self.back = if self.back <= BACK_LEAST { BACK } else { self.back / 2 };
             return;
         }
         self.back = BACK;
@@ -149,6 +152,7 @@ impl CapacityWatch {
             let fed = fed.iter().find(|f| f.metric == metric)?;
             fed.samples.get(i).and_then(|s| s.measured())
         };
+        self.asked.iter().rev().for_each(|version| self.learned.know(version));
         for i in 0..steps {
             let at = from + step.times(i);
             let load = self.loads.iter().find(|(t, _)| *t == at).and_then(|(_, load)| *load);

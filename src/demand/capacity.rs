@@ -236,29 +236,28 @@ impl Capacities {
 
     /// A replica may use other amounts by now. What was seen of its usage stays.
     pub fn rescale(&mut self, full: f64, limit: Option<f64>) {
-        // at the limit, the load is kept as that of `full`
-        let share = |limit: Option<f64>, full: f64| limit.map(|limit| full / limit);
-        let by = share(limit, full).zip(share(self.limit, self.full)).map(|(now, before)| (now / before) as f32);
+        // what was served at the limit of then is kept as what `full` cores would have
+        let by = (full / self.full) as f32;
         (self.full, self.limit) = (full, limit);
         for (_, steps) in &mut self.versions {
-            match by {
-                Some(by) => steps.saturated.iter_mut().for_each(|load| *load *= by),
-                None => steps.saturated.clear(),
-            }
+            steps.saturated.iter_mut().for_each(|load| *load *= by);
             steps.capacity = steps.fitted(full);
+        }
+    }
+
+    /// There is this version: newer than all that are known, or one of them.
+    pub fn know(&mut self, version: &str) {
+        if !self.versions.iter().any(|(v, _)| v == version) {
+            self.versions.push_back((version.to_owned(), Steps::default()));
+        }
+        while self.versions.len() > VERSIONS {
+            self.versions.pop_front();
         }
     }
 
     /// Takes what was measured of a step.
     pub fn learn(&mut self, usage: &Usage) {
-        for version in usage.versions.keys() {
-            if !self.versions.iter().any(|(v, _)| v == version) {
-                self.versions.push_back((version.clone(), Steps::default()));
-            }
-        }
-        while self.versions.len() > VERSIONS {
-            self.versions.pop_front();
-        }
+        usage.versions.keys().for_each(|version| self.know(version));
         let Some(replicas) = usage.replicas.filter(|n| *n >= 1.0) else {
             self.counts.clear();
             return;
@@ -387,6 +386,16 @@ mod tests {
         // later it is not saturated any more, and the line says 60
         (0..300).for_each(|i| all.learn(&step("a", 20.0 + f64::from(i % 30), line(20.0 + f64::from(i % 30)))));
         assert!((all.of("a").unwrap().load - 60.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn other_bounds_say_nothing_else_of_what_was_served_at_the_limit() {
+        let mut all = Capacities::new(0.7, Some(1.0));
+        (0..103).for_each(|_| all.learn(&step("a", 100.0, 0.96)));
+        all.rescale(0.7, Some(2.0));
+        assert!((all.of("a").unwrap().load - 70.0).abs() < 1e-3, "a higher limit alone");
+        all.rescale(1.4, Some(2.0));
+        assert!((all.of("a").unwrap().load - 140.0).abs() < 1e-3, "twice the cores");
     }
 
     #[test]

@@ -238,7 +238,7 @@ fn the_unit_of_load_does_not_matter() {
 }
 
 #[test]
-#[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
+#[cfg_attr(debug_assertions, ignore = "long without optimization; the core is tested with it")]
 fn a_level_that_has_shifted_is_learned_in_hours_and_a_crowd_is_not() {
     for factor in [2.0, 0.5] {
         for hours in [3, 12, 30] {

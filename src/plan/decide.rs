@@ -56,6 +56,9 @@ pub struct Evidence {
     pub asked: Option<Replicas>,
     /// How well the load is known.
     pub standing: Standing,
+    /// Nothing has been learned so far, so that what is usual is not known yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlearned: bool,
     /// Replicas that the 95th percentile of this time of day needs: the floor after an hour without load.
     pub usual_high: Option<Replicas>,
     /// The least that this time of day needed yesterday: down to it, a fall is a habit and not limited in rate.
@@ -280,7 +283,7 @@ fn lower(
     if let Some((since, held)) = memory.stale {
         // where an autoscaler stands above, it still reacts on its own metrics: after an hour our floor is what is usual
         return match evidence.usual_high {
-            usual if seen.autoscaled && now.since(since) >= HOLD => {
+            usual if seen.autoscaled && now.since(since) >= HOLD && (usual.is_some() || !evidence.unlearned) => {
                 // nothing confirms that less than half of yesterday is enough; where nothing is usual it decides alone
                 (usual.unwrap_or(0).min(memory.pace.most(now)).min(most).max(least).max(half), Reason::HoldStale)
             }

@@ -155,6 +155,10 @@ mod tests {
             "one without limits takes the rest"
         );
         assert_eq!(infeasible(&rise, &[], &[]), [], "a cluster without Karpenter");
+        let fixed = NodePoolView { replicas: Some(3), ..pool("b", &[], &[]) };
+        assert_eq!(infeasible(&rise, &[tight.clone(), fixed], &[]).len(), 1, "a static one takes nothing");
+        let second = Rise { now: 25, ..rise.clone() };
+        assert_eq!(infeasible(&second, std::slice::from_ref(&tight), &[]), [], "15 of the 20 are there already");
         let bounded = Rise { max_replicas: 30, ..rise };
         assert_eq!(infeasible(&bounded, &[], &[]), [Infeasible::MaxReplicas { at, max: 30 }]);
     }

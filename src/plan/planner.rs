@@ -38,13 +38,15 @@ pub struct Proposal {
 #[derive(Debug, Clone)]
 pub struct Planner {
     last: Option<f64>,
+    /// It was of an exceptional time.
+    excepted: bool,
     portfolio: Portfolio,
 }
 
 impl Planner {
     /// A planner that has seen nothing.
     pub fn new(task: PlanTask) -> Self {
-        Planner { last: None, portfolio: Portfolio::new(task) }
+        Planner { last: None, excepted: false, portfolio: Portfolio::new(task) }
     }
 
     /// One step: the sample of `at`, the load to come from one lead on (None: the forecast abstains), and the load one
@@ -54,9 +56,11 @@ impl Planner {
         let Some(load) = self.last else { return Proposal { replicas: 0, reactive: None } };
         let heard = match sample {
             Sample::Valid(_) => Heard::Lesson,
-            Sample::Missing | Sample::Suspect(_) => Heard::Nothing,
             Sample::Censored(_) | Sample::Event(_) => Heard::Exception,
+            Sample::Missing | Sample::Suspect(_) if self.excepted => Heard::Exception,
+            Sample::Missing | Sample::Suspect(_) => Heard::Nothing,
         };
+        self.excepted = heard == Heard::Exception;
         let replicas = self.portfolio.advance(at, load, heard, ahead, capacity);
         Proposal { replicas, reactive: Some(replicas_for(load, capacity)) }
     }

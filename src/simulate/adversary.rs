@@ -81,6 +81,7 @@ impl Adversary {
             },
             asked: None,
             standing,
+            unlearned: false,
             usual_high: (standing == Standing::Stale).then(|| self.rng.random_range(0..200)),
             usual_low: None,
             surge: None,

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
+    #[cfg_attr(debug_assertions, ignore = "a minute without optimization; the core is tested with it")]
     fn a_loss_of_metrics_at_the_peak_starves_keda_and_not_us() {
         let all = &*ALL;
         let lost = |s| of(Trouble::MetricsLost, s).unserved_fraction;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
+    #[cfg_attr(debug_assertions, ignore = "a minute without optimization; the core is tested with it")]
     fn a_weaker_version_is_learned_and_gets_more_replicas() {
         let ours = of(Trouble::WeakerVersion, Scaler::Forescale);
         let alone = of(Trouble::WeakerVersion, Scaler::Hpa);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(not(feature = "daemon"), ignore = "long, and the same code in either build")]
+    #[cfg_attr(debug_assertions, ignore = "a minute without optimization; the core is tested with it")]
     fn after_a_day_of_ten_times_the_load_the_next_week_is_planned_as_ever() {
         let hours = |trouble| of(trouble, Scaler::Forescale);
         let (poisoned, never) = (hours(Trouble::PoisonedDay), hours(Trouble::None));

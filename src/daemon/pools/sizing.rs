@@ -143,7 +143,7 @@ impl Pool {
                 let forecast = decision.forecasts.first().and_then(Option::as_ref);
                 let ahead = expected(need, load, forecast, config.workloads.step, self.task.lead);
                 // a plan that nobody carries out buys no node
-                let carried_out = t.acts(config) && t.is_written() && t.sight.stopped.is_none();
+                let carried_out = t.acts(config) && t.sight.stopped.is_none() && !t.yields() && t.write_error.is_none();
                 let pods = if carried_out { decision.plan.replicas } else { t.sight.observation.replicas.max(need) };
                 let member = Member { need: need as f32, pods: pods as f32, expected: ahead };
                 members.push((workload.clone(), member));

@@ -1,6 +1,6 @@
 //! What `/statez` tells of one workload.
 
-use super::{Learning, Tended};
+use super::Tended;
 use crate::config::{Config, SourceKind};
 use crate::daemon::statez::{MetricState, WorkloadState};
 
@@ -60,7 +60,7 @@ impl Tended {
             write_error: self.write_error.clone(),
             metrics: metrics.collect(),
             peak_ahead: self.days.peak(),
-            learning: self.learning != Learning::Done,
+            learning: self.is_learning(),
             decision: self.decision.clone(),
         }
     }

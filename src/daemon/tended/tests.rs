@@ -6,6 +6,7 @@ use crate::plan::nodes::Placement;
 use crate::policy::{Workload, WorkloadKind, WorkloadView};
 use crate::series::Series;
 use crate::tick::MetricMemory;
+use crate::units::Step;
 
 const CONFIG: &str = r#"
 mode = "act"
@@ -152,10 +153,21 @@ fn a_part_of_the_history_is_decided_with_and_the_rest_is_asked_for_again() {
     assert!(tended.feeding() && tended.lesson(at(1)).is_none(), "it goes on with what it has");
     assert!(tended.look(sight(2, 3, None), &config(), at(2)));
     assert!(tended.feeding() && tended.incomplete.as_ref().is_some_and(|why| why.ends_with("503")));
-    assert!(tended.lesson(at(60)).is_some(), "and asks again");
+    let mut edited = sight(3, 3, None);
+    edited.view.annotations.insert("forescale.dev/schedule".into(), "0 8 * * * 1h UTC min=3".into());
+    assert!(tended.look(edited.clone(), &config(), at(3)));
+    assert!(tended.feeding(), "{:?}", tended.problems);
+    assert!(tended.lesson(at(10)).is_none() && tended.lesson(at(11)).is_some(), "and asks again");
     assert!(tended.feeding());
-    learned(&mut tended, 61, None);
-    assert_eq!((tended.incomplete.clone(), tended.lesson(at(1000)).is_some()), (None, false));
+    for (now, more) in [(11, true), (80, true), (500, false)] {
+        learned(&mut tended, now, Some("503"));
+        assert_eq!(tended.lesson(at(now + 400)).is_some(), more, "after minute {now}");
+        assert!(tended.feeding() && tended.incomplete.is_some());
+    }
+    tended.learning = Learning::Due(at(0));
+    assert!(tended.lesson(at(1000)).is_some());
+    learned(&mut tended, 1001, None);
+    assert_eq!((tended.incomplete.clone(), tended.lesson(at(9000)).is_some()), (None, false));
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn evidence(reactive: Replicas, forecast: Replicas) -> Evidence {
         parts: Parts { reactive: Some(reactive), forecast: Some(forecast), schedule: None, hold: None },
         asked: None,
         standing: Standing::Fresh,
+        unlearned: false,
         usual_high: None,
         usual_low: None,
         surge: None,
@@ -270,6 +271,13 @@ fn where_nothing_is_usual_the_autoscaler_is_left_alone_after_an_hour() {
         let look = Observation { floor: memory.last(), ..seen(30, true) };
         decide(at(minute), BOUNDS, &stale(), &look, memory).replicas
     };
+    let unlearned = Evidence { unlearned: true, ..stale() };
+    let look = Observation { floor: Some(30), ..seen(30, true) };
+    let mut learning = PlanMemory::default();
+    assert!(
+        (0..120).all(|minute| decide(at(minute), BOUNDS, &unlearned, &look, &mut learning).replicas == 30),
+        "not yet"
+    );
     assert!((0..60).all(|minute| never(minute, &mut memory) == 30), "held for an hour");
     assert!(
         (60..120).map(|minute| never(minute, &mut memory)).min() == Some(2),
@@ -325,6 +333,7 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
             parts: Parts { reactive, forecast, schedule, hold: None },
             asked: schedule,
             standing,
+            unlearned: false,
             usual_high,
             usual_low,
             surge,

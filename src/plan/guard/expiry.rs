@@ -162,6 +162,10 @@ mod tests {
             |ramps: &[Span]| pods_that_lose_their_node(&all, ramps, Span { from: now, to: minute(5) }, &requests);
         assert_eq!(count(&[Span { from: minute(1), to: minute(60) }]), 14, "7 on each of two");
         assert_eq!(count(&[Span { from: minute(3), to: minute(60) }]), 7, "one goes before the ramp");
+        let drains = NodeClaimView { deleting: Some(now), ..of("e", now - Duration::from_secs(120)) };
+        let ramp = [Span { from: now - Duration::from_secs(300), to: minute(60) }];
+        let soon = Span { from: now, to: minute(1) };
+        assert_eq!(pods_that_lose_their_node(&[drains], &ramp, soon, &requests), 7, "until it is empty");
         assert_eq!(count(&[]), 0);
     }
 }

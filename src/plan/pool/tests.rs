@@ -173,6 +173,25 @@ fn windows_cap_and_quota_bind_in_their_order() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_up_no_resize() {
+    let mut pool = PoolSizer::new(task(10, 0.99));
+    let mut size = |minute, pods| pool.advance(at(minute), &[("a", member(pods, pods))], FRESH).slots;
+    assert_eq!(size(1000, 100.0), 10);
+    assert_eq!(size(900, 200.0), 10, "the minutes of a resize begin anew");
+    assert_eq!(size(905, 200.0), 20);
+}
+
+#[test]
+fn what_people_have_set_holds_whatever_is_known() {
+    let windows = crate::policy::schedule::parse("0 8 * * * 1h UTC min=30; 0 12 * * * 1h UTC max=1").unwrap();
+    let mut pool = PoolSizer::new(PoolTask { windows, max_slots: 40, ..task(10, 0.99) });
+    let mut size = |minute, quota| pool.advance(at(minute), &[] as &[(&str, Member)], Bounds { quota, fresh: false });
+    assert_eq!([0, 8 * 60, 9 * 60 + 1].map(|minute| size(minute, None).slots), [0, 30, 30]);
+    assert_eq!(size(10 * 60, Some(7)).slots, 7);
+    assert_eq!(size(12 * 60, None).slots, 1);
+}
+
+#[test]
 fn zones_and_gangs_by_hand() {
     assert_eq!(per_zone(7, 3, false), PerZone(vec![3, 2, 2]));
     assert_eq!(per_zone(7, 3, true), PerZone(vec![4, 4, 4]), "any two zones hold 7");

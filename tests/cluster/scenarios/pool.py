@@ -140,7 +140,7 @@ def capacity_is_not_bought_twice(world):
 @scenario(minute="06:30", about_seconds=140, needs="karpenter")
 def slots_stand_before_nodes_expire(world):
     """Nodes that expire within a ramp: slots for their pods stand before the first goes, and its pods wait for no node."""
-    boot, lead, age = 15, 45, 120
+    boot, lead, age = 15, 45, 150
     world.node_pool(boot=boot)
     world.kube.merge("NodePool", None, world.ns, {"spec": {"template": {"spec": {"expireAfter": f"{age}s"}}}})
     # a ramp that lasts: 12 replicas are wanted, nobody gives them
