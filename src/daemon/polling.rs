@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Steps that one increment reaches back at most; what is older stays missing.
 const CATCH_UP_STEPS: usize = 360;
+/// Warnings of one answer that are passed on.
+const WARNINGS: usize = 3;
 /// A question for so many steps more is not longer by much.
 const LEVEL_STEPS: usize = 5;
 /// A newest sample older than so many steps is stale.
@@ -50,6 +52,8 @@ pub struct Fed {
     pub source: SourceState,
     /// How late the source's samples are.
     pub settling: Duration,
+    /// What it had to say besides: that the answer is partial, for example.
+    pub warnings: Vec<String>,
 }
 
 /// The last instant of the grid at or before `now`.
@@ -111,12 +115,13 @@ impl Wanted {
     fn fed(self, samples: Vec<Sample>, source: SourceState) -> Fed {
         let settling = Duration::ZERO;
         let Wanted { workload, metric, query, from } = self;
-        Fed { workload, metric, query, from, samples, source, settling }
+        Fed { workload, metric, query, from, samples, source, settling, warnings: Vec::new() }
     }
 }
 
 /// `settling`: how late the source is. What may still come is not missing yet: it is asked for again.
 fn feed(wanted: Wanted, answer: Answer, to: Time, step: Step, settling: Duration) -> Fed {
+    let warnings = answer.warnings.iter().take(WARNINGS).map(|text| shorten(text)).collect();
     let points = match answer.points {
         Ok(points) => points,
         Err(SourceError::Unavailable(p) | SourceError::Refused(p) | SourceError::Malformed(p)) => {
@@ -128,7 +133,7 @@ fn feed(wanted: Wanted, answer: Answer, to: Time, step: Step, settling: Duration
     let fresh = newest.is_some_and(|t| to.since(t) < step.times(STALE_STEPS) + settling);
     let source = if fresh { SourceState::Fresh } else { SourceState::Stale };
     let samples = steps(&points, wanted.from, settled(newest, to, step, settling), step);
-    Fed { settling, ..wanted.fed(samples, source) }
+    Fed { settling, warnings, ..wanted.fed(samples, source) }
 }
 
 /// The last instant whose sample will not come any more if it isn't there: that of the newest sample, or the last one
@@ -207,6 +212,8 @@ mod tests {
         assert_eq!(fed(vec![(t(9), 1.0)]), SourceState::Fresh);
         assert_eq!(fed(vec![(t(7), 1.0)]), SourceState::Stale);
         assert_eq!(fed(vec![]), SourceState::Stale);
+        let partial = Answer { warnings: vec!["partial".into()], ..answer(vec![(t(9), 1.0)]) };
+        assert_eq!(feed(wanted.clone(), partial, t(10), Step::MINUTE, Duration::ZERO).warnings, ["partial"]);
     }
 
     #[test]

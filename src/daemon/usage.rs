@@ -199,6 +199,7 @@ mod tests {
             from: w.from,
             source: SourceState::Fresh,
             settling: Duration::ZERO,
+            warnings: Vec::new(),
         };
         wanted.iter().map(|(_, w)| fed(w)).collect()
     }

@@ -24,6 +24,8 @@ pub(super) struct Feed {
     pub(super) source: SourceState,
     /// How late its samples are.
     pub(super) settling: Duration,
+    /// What the source had to say besides, at the last question.
+    pub(super) warnings: Vec<String>,
     /// The newest reading between the steps.
     reading: Option<(Time, tick::Reading)>,
 }
@@ -31,7 +33,7 @@ pub(super) struct Feed {
 impl Feed {
     /// Nothing has come so far.
     pub(super) fn new(next: Time, source: SourceState) -> Feed {
-        Feed { next, waiting: Vec::new(), source, settling: Duration::ZERO, reading: None }
+        Feed { next, waiting: Vec::new(), source, settling: Duration::ZERO, warnings: Vec::new(), reading: None }
     }
 
     /// What was read just now.
@@ -104,6 +106,7 @@ impl Tended {
         let Some(feed) = self.feeds.get_mut(fed.metric).filter(|_| feeding) else { return };
         feed.source = fed.source;
         feed.settling = fed.settling;
+        feed.warnings = fed.warnings;
         if fed.from == feed.next {
             self.days.take(fed.metric, fed.from, step, &fed.samples);
             self.outlook.loads(fed.metric, fed.from, step, fed.samples.iter().copied());

@@ -44,6 +44,7 @@ impl Tended {
                 .iter()
                 .chain(&self.unfit)
                 .chain(&self.incomplete)
+                .chain(self.feeds.iter().flat_map(|feed| &feed.warnings))
                 .cloned()
                 .chain(self.minutes_only(config))
                 .chain(self.broken())
