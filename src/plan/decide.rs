@@ -14,8 +14,9 @@ pub const STABILIZATION: Duration = Duration::from_secs(300);
 pub const HOLD: Duration = Duration::from_secs(3600);
 /// A plan is looked at again after this time at the latest.
 const WAKE: Duration = Duration::from_secs(60);
-/// After so long a pause, plans that nothing is left of in the cluster say nothing of now.
-const PAUSE: Duration = Duration::from_secs(600);
+/// After so long a pause, plans that nothing is left of in the cluster say nothing of now: a minute more than growth is counted
+/// over, which counts in begun minutes.
+const PAUSE: Duration = Duration::from_secs(660);
 /// A write of ours may not be seen so soon.
 const UNSEEN: Duration = Duration::from_secs(30);
 /// So long the load has to be low before the plan goes below half of what this hour had yesterday (I4).

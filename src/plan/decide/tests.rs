@@ -317,6 +317,16 @@ fn after_a_pause_in_which_the_floor_expired_growth_counts_from_what_runs() {
     assert_eq!((plan.replicas, plan.reason), (16, Reason::RiseLimited));
 }
 
+#[test]
+fn a_clock_set_ahead_by_ten_minutes_and_seconds_gives_no_more_room_to_grow() {
+    let mut memory = PlanMemory::default();
+    let bounds = Bounds { min: 2, max: 400 };
+    decide(at(0), bounds, &evidence(30, 30), &seen(39, true), &mut memory);
+    let later = at(10) + Duration::from_secs(6);
+    let plan = decide(later, bounds, &evidence(30, 400), &seen(39, true), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (120, Reason::RiseLimited), "four times 30, not what runs");
+}
+
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let part = || prop::option::weighted(0.7, 0..200u32);
     let standing = prop_oneof![5 => Just(Standing::Fresh), 1 => Just(Standing::Gap), 1 => Just(Standing::Stale)];
