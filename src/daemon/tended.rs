@@ -60,7 +60,7 @@ pub struct Tended {
     /// What is wrong.
     pub problems: Vec<String>,
     notes: Vec<String>,
-    /// Why it has learned from a part of its history only; the rest is asked for again.
+    /// Why it has learned from a part of its history only; the rest is asked for again, a few times.
     incomplete: Option<String>,
     /// How often it has been asked for again.
     again: usize,
