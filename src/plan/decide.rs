@@ -14,9 +14,6 @@ pub const STABILIZATION: Duration = Duration::from_secs(300);
 pub const HOLD: Duration = Duration::from_secs(3600);
 /// A plan is looked at again after this time at the latest.
 const WAKE: Duration = Duration::from_secs(60);
-/// After so long a pause, plans that nothing is left of in the cluster say nothing of now: a minute more than growth is counted
-/// over, which counts in begun minutes.
-const PAUSE: Duration = Duration::from_secs(660);
 /// A write of ours may not be seen so soon.
 const UNSEEN: Duration = Duration::from_secs(30);
 /// So long the load has to be low before the plan goes below half of what this hour had yesterday (I4).
@@ -128,12 +125,13 @@ impl PlanMemory {
             self.stale = self.stale.map(|(t, held)| (moved(t), held));
             self.inherited = self.inherited.map(moved);
         }
-        let paused = gap < 0 || gap > PAUSE.as_millis() as i64;
+        // plans that nothing is left of in the cluster say nothing of now
+        let over = self.pace.is_over(now);
         let taken = self.stood && gap >= UNSEEN.as_millis() as i64;
-        if seen.floor.is_none() && (taken || paused) {
+        if seen.floor.is_none() && (taken || over || gap < 0) {
             self.pace = self.pace.without_floor();
             self.stale = self.stale.map(|(t, held)| (t, held.min(seen.replicas)));
-            if gap > PAUSE.as_millis() as i64 {
+            if over {
                 self.pace = Pace::default();
             }
         }
@@ -207,7 +205,7 @@ pub fn decide(now: Time, bounds: Bounds, evidence: &Evidence, seen: &Observation
     let confirmed = reactive.max(surge).max(evidence.asked).max(parts.hold).unwrap_or(0);
     // what is held is kept where it stands; what it once was comes back no faster than anything else
     let stays = lower.min(base.max(seen.replicas));
-    let most = memory.pace.most(now).min(together(seen, base).1).max(confirmed).max(stays);
+    let most = memory.pace.most(now, seen.replicas).min(together(seen, base).1).max(confirmed).max(stays);
     let (mut replicas, mut reason) = match () {
         () if wanted > most => (most, Reason::RiseLimited),
         () if lower > need.unwrap_or(0) => (lower, hold),
@@ -286,7 +284,7 @@ fn lower(
         return match evidence.usual_high {
             usual if seen.autoscaled && now.since(since) >= HOLD && (usual.is_some() || !evidence.unlearned) => {
                 // nothing confirms that less than half of yesterday is enough; where nothing is usual it decides alone
-                (usual.unwrap_or(0).min(memory.pace.most(now)).min(most).max(least).max(half), Reason::HoldStale)
+                (usual.unwrap_or(0).min(memory.pace.most(now, seen.replicas)).min(most).max(least).max(half), Reason::HoldStale)
             }
             // somebody may have set more by hand since
             _ => (held.max(base).max(seen.standing()), Reason::HoldStale),

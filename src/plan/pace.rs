@@ -114,12 +114,17 @@ impl Pace {
     }
 
     /// The most a plan may be now without load that already needs more: four times the least of the last 10 minutes
-    /// (I5), and at least four.
-    pub fn most(&self, now: Time) -> Replicas {
+    /// (I5), of what is `running` where none of them is remembered, and at least four.
+    pub fn most(&self, now: Time, running: Replicas) -> Replicas {
         let minute = now.secs().div_euclid(60);
         let recent = self.minutes.iter().filter(|m| minute - m.minute <= GROWTH_MINUTES).map(|m| m.low).min();
-        let from = recent.or(self.last).unwrap_or(0).max(1);
-        from.saturating_mul(GROWTH)
+        recent.unwrap_or(running).max(1).saturating_mul(GROWTH)
+    }
+
+    /// Plans are remembered, and growth counts none of them any more.
+    pub fn is_over(&self, now: Time) -> bool {
+        let minute = now.secs().div_euclid(60);
+        self.minutes.front().is_some_and(|newest| minute - newest.minute > GROWTH_MINUTES)
     }
 }
 
@@ -184,7 +189,8 @@ mod tests {
         let mut pace = Pace::default();
         pace.note(at(0), 5);
         pace.note(at(5), 20);
-        assert_eq!(pace.most(at(6)), 20);
-        assert_eq!(pace.most(at(11)), 80);
+        assert_eq!(pace.most(at(6), 9), 20);
+        assert_eq!((pace.most(at(11), 9), pace.is_over(at(15))), (80, false));
+        assert_eq!((pace.most(at(16), 9), pace.is_over(at(16))), (36, true), "of what runs");
     }
 }

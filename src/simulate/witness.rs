@@ -225,7 +225,7 @@ impl Witness {
             return Moved::default();
         }
         let planned = self.last;
-        if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_min).max(t.in_force)) {
+        if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_wish).max(t.in_force)) {
             self.accuse("I1", t.minute, format!("plan {planned:?} -> {} while pods cannot be created", t.plan));
         }
         if let Some(need) = t.told_need

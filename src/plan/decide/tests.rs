@@ -327,6 +327,15 @@ fn a_clock_set_ahead_by_ten_minutes_and_seconds_gives_no_more_room_to_grow() {
     assert_eq!((plan.replicas, plan.reason), (120, Reason::RiseLimited), "four times 30, not what runs");
 }
 
+#[test]
+fn after_eleven_minutes_growth_counts_from_what_runs() {
+    let mut memory = PlanMemory::default();
+    let bounds = Bounds { min: 2, max: 400 };
+    decide(at(0), bounds, &evidence(30, 30), &seen(30, true), &mut memory);
+    let plan = decide(at(11), bounds, &evidence(9, 400), &seen(9, true), &mut memory);
+    assert_eq!((plan.replicas, plan.reason), (36, Reason::RiseLimited), "four times 9, not 30");
+}
+
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let part = || prop::option::weighted(0.7, 0..200u32);
     let standing = prop_oneof![5 => Just(Standing::Fresh), 1 => Just(Standing::Gap), 1 => Just(Standing::Stale)];
@@ -394,7 +403,7 @@ proptest! {
                 } else if plan.replicas > before.max(bounds.min).max(current) && plan.reason == Reason::Forecast {
                     // a schedule that asks for as many justifies it, and what runs already is no growth
                     let justified = reach(evidence.parts.schedule);
-                    prop_assert!(plan.replicas <= reference.pace.most(now).max(justified), "I5");
+                    prop_assert!(plan.replicas <= reference.pace.most(now, look.replicas).max(justified), "I5");
                 }
             }
             current = if autoscaled { current.max(plan.replicas) } else { plan.replicas };
