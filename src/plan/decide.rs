@@ -284,7 +284,10 @@ fn lower(
         return match evidence.usual_high {
             usual if seen.autoscaled && now.since(since) >= HOLD && (usual.is_some() || !evidence.unlearned) => {
                 // nothing confirms that less than half of yesterday is enough; where nothing is usual it decides alone
-                (usual.unwrap_or(0).min(memory.pace.most(now, seen.replicas)).min(most).max(least).max(half), Reason::HoldStale)
+                (
+                    usual.unwrap_or(0).min(memory.pace.most(now, seen.replicas)).min(most).max(least).max(half),
+                    Reason::HoldStale,
+                )
             }
             // somebody may have set more by hand since
             _ => (held.max(base).max(seen.standing()), Reason::HoldStale),

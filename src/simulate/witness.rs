@@ -190,10 +190,11 @@ impl Witness {
         self.floors.clear();
     }
 
-    /// Our clock went forward by so many minutes as after a pause that it cannot be told from: all is that much older.
-    pub fn paused(&mut self, minutes: u64) {
+    /// Our clock went forward by so many minutes more than went by, as after a pause that it cannot be told from, or by fewer:
+    /// all is that much older, or younger.
+    pub fn paused(&mut self, minutes: i64) {
         for (minute, _) in self.floors.iter_mut().chain(&mut self.plans) {
-            *minute -= minutes as i64;
+            *minute -= minutes;
         }
     }
 
