@@ -1,6 +1,7 @@
 //! What the pods of a template ask for.
 
 use super::{Node, Object};
+use crate::units::of_pod;
 
 /// Of a container, or of a pod as a whole: `of` is `requests` or `limits`. A limit stands for a request that is not there.
 pub(super) fn given<'a>(at: &'a Node, of: &str, resource: &str) -> Option<&'a Node> {
@@ -23,8 +24,7 @@ pub(super) fn filled<'a>(objects: &'a [Object], namespace: &str, of: &str, resou
     limits.find_map(|limit| keys.iter().find_map(|key| limit.entry(key)?.entry(resource)))
 }
 
-/// What one pod of `spec` asks for, as the scheduler and a quota count it. None: a container does not say.
-/// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
+/// What one pod of `spec` asks for. None: a container does not say.
 pub(super) fn pod(objects: &[Object], namespace: &str, spec: &Node, of: &str, resource: &str) -> Option<f64> {
     if let Some(whole) = given(spec, of, resource) {
         return whole.quantity();
@@ -32,13 +32,10 @@ pub(super) fn pod(objects: &[Object], namespace: &str, spec: &Node, of: &str, re
     let filled = filled(objects, namespace, of, resource);
     let one = |container: &Node| given(container, of, resource).or(filled).and_then(Node::quantity);
     let items = |of: &str| spec.entry(of).map(Node::items).unwrap_or_default().iter();
-    let (mut sidecars, mut first) = (0.0, 0.0_f64);
-    for container in items("initContainers") {
-        if is_sidecar(container) {
-            sidecars += one(container)?;
-        } else {
-            first = first.max(one(container).unwrap_or(0.0) + sidecars);
-        }
-    }
-    Some((items("containers").map(one).sum::<Option<f64>>()? + sidecars).max(first))
+    let first = items("initContainers").map(|container| match is_sidecar(container) {
+        true => Some((true, one(container)?)),
+        false => Some((false, one(container).unwrap_or(0.0))),
+    });
+    let first: Vec<(bool, f64)> = first.collect::<Option<_>>()?;
+    Some(of_pod(first.into_iter(), items("containers").map(one).sum::<Option<f64>>()?))
 }

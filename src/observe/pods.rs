@@ -46,6 +46,14 @@ struct Followed {
     life: Life,
 }
 
+impl Followed {
+    /// Its start, which by now took at least so long; nobody waits any more for one that is leaving.
+    fn waited(&self, now: Time) -> Option<Start> {
+        let start = self.start.clone()?;
+        Some(Start { seen: if self.life == Life::Leaving { start.seen } else { now }, ..start })
+    }
+}
+
 /// Whether a pod does what it is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -218,9 +226,7 @@ impl Pods {
         let mut learned = before.as_ref().is_some_and(|b| b.learned);
         let mut found = start(pod, &inner.nodes, now).map(|PodStart { start, .. }| start);
         if let Some(before) = before.as_ref().filter(|b| !b.learned && pod.metadata.deletion_timestamp.is_some()) {
-            // it took at least so long, and is not waited for any more
-            let seen = |start: &Start| if before.life == Life::Leaving { start.seen } else { now };
-            found = before.start.as_ref().map(|start| Start { seen: seen(start), ..start.clone() });
+            found = before.waited(now);
         }
         if let Some(start) = &mut found {
             let caused =
@@ -289,9 +295,7 @@ impl Inner {
     fn give_up(&mut self, workload: &Name, pod: &str, now: Time) {
         let Some(pod) = self.pods.get_mut(workload).and_then(|pods| pods.remove(pod)) else { return };
         self.followed = self.followed.saturating_sub(1);
-        let seen = |start: &Start| if pod.life == Life::Leaving { start.seen } else { now };
-        let start = pod.start.filter(|_| !pod.learned).map(|start| Start { seen: seen(&start), ..start });
-        if let Some(start) = start.filter(|s| s.lead().duration <= START_MAX) {
+        if let Some(start) = pod.waited(now).filter(|s| !pod.learned && s.lead().duration <= START_MAX) {
             self.times.entry(workload.clone()).or_default().learn(&start);
         }
     }

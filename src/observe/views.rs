@@ -9,7 +9,7 @@ use crate::observe::karpenter::placement;
 use crate::plan::nodes::Placement;
 use crate::plan::quota::QuotaView;
 use crate::policy::{
-    AutoscalerView, ContainerView, HpaView, MetricView, ScaledObjectView, TriggerView, Workload, WorkloadKind,
+    AutoscalerView, ContainerView, HpaView, MetricView, PodView, ScaledObjectView, TriggerView, Workload, WorkloadKind,
     WorkloadView,
 };
 use crate::units::{Quantity, Replicas};
@@ -154,17 +154,27 @@ fn containers(template: Option<&PodTemplateSpec>) -> Vec<ContainerView> {
     // an init container that goes on beside the others counts like them
     let first = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let sidecars = first.iter().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let cores = |amounts: Option<&BTreeMap<String, _>>| {
-        let quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity = amounts?.get("cpu")?;
-        Quantity::parse(&quantity.0).ok().map(|q| q.0)
-    };
     let view = |c: &k8s_openapi::api::core::v1::Container| {
-        let cpu_limit = cores(c.resources.as_ref().and_then(|r| r.limits.as_ref()));
+        let [cpu_request, cpu_limit] = cores(c.resources.as_ref());
         // the API takes a limit for a request that is not there
-        let cpu_request = cores(c.resources.as_ref().and_then(|r| r.requests.as_ref())).or(cpu_limit);
-        ContainerView { name: c.name.clone(), cpu_request, cpu_limit }
+        ContainerView { name: c.name.clone(), cpu_request: cpu_request.or(cpu_limit), cpu_limit }
     };
     containers.iter().chain(sidecars).map(view).collect()
+}
+
+/// What a pod asks for as a whole. Its limit stands for a request that neither it nor a container makes, as for the API.
+fn pod(template: Option<&PodTemplateSpec>, containers: &[ContainerView]) -> PodView {
+    let [request, cpu_limit] = cores(template.and_then(|t| t.spec.as_ref()?.resources.as_ref()));
+    let said = containers.iter().any(|c| c.cpu_request.is_some());
+    PodView { cpu_request: request.or(cpu_limit.filter(|_| !said)), cpu_limit }
+}
+
+/// CPU request and limit.
+fn cores(resources: Option<&k8s_openapi::api::core::v1::ResourceRequirements>) -> [Option<f64>; 2] {
+    let amounts = |of: Option<&BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>| {
+        Quantity::parse(&of?.get("cpu")?.0).ok().map(|q| q.0)
+    };
+    [amounts(resources.and_then(|r| r.requests.as_ref())), amounts(resources.and_then(|r| r.limits.as_ref()))]
 }
 
 fn sight(
@@ -179,12 +189,14 @@ fn sight(
         return None;
     }
     let workload = Workload { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone()?, kind };
+    let containers = containers(template);
     Some(WorkloadSight {
         ledger: ledger(&annotations),
         view: WorkloadView {
             workload,
             annotations,
-            containers: containers(template),
+            pod: pod(template, &containers),
+            containers,
             replicas: count(replicas).unwrap_or(1),
             autoscalers: Vec::new(),
         },
@@ -343,6 +355,24 @@ mod tests {
 
     fn key(name: &str) -> (String, String) {
         ("shop".into(), name.into())
+    }
+
+    #[test]
+    fn a_pod_asks_as_a_whole_or_by_its_containers() {
+        let views = |spec: Value| {
+            let template: PodTemplateSpec = serde_json::from_value(json!({ "spec": spec })).unwrap();
+            let containers = containers(Some(&template));
+            let asked = containers.iter().map(|c| c.cpu_request).collect::<Vec<_>>();
+            (pod(Some(&template), &containers).cpu_request, asked)
+        };
+        let container = |resources: Value| json!([{ "name": "web", "resources": resources }]);
+        let whole = json!({ "requests": { "cpu": "2" }, "limits": { "cpu": "3" } });
+        let spec = json!({ "resources": whole, "containers": container(json!({ "requests": { "cpu": "500m" } })) });
+        assert_eq!(views(spec), (Some(2.0), vec![Some(0.5)]));
+        let limits = json!({ "limits": { "cpu": "3" } });
+        assert_eq!(views(json!({ "resources": limits, "containers": container(json!({})) })), (Some(3.0), vec![None]));
+        let spec = json!({ "resources": limits, "containers": container(json!({ "requests": { "cpu": "1" } })) });
+        assert_eq!(views(spec), (None, vec![Some(1.0)]), "the container asks, and the limit bounds");
     }
 
     fn hpa(name: &str, scaled: &str, metric: &str, owners: Value) -> Result<AutoscalerSight, Box<Unread>> {

@@ -14,8 +14,8 @@ pub use resolve::{Note, Resolved, resolve};
 pub use schedule::Window;
 
 pub use view::{
-    AutoscalerView, ContainerView, HpaView, MetricSelector, MetricTarget, MetricView, ScaledObjectView, TriggerView,
-    WorkloadView,
+    AutoscalerView, ContainerView, HpaView, MetricSelector, MetricTarget, MetricView, PodView, ScaledObjectView,
+    TriggerView, WorkloadView,
 };
 
 pub use crate::config::Mode;

@@ -14,10 +14,22 @@ pub struct WorkloadView {
     pub annotations: BTreeMap<String, String>,
     /// The containers of its pod template.
     pub containers: Vec<ContainerView>,
+    /// What a pod as a whole says, which counts in place of its containers.
+    #[serde(default)]
+    pub pod: PodView,
     /// `spec.replicas`; 1 where it is not set, as the API does.
     pub replicas: Replicas,
     /// Every autoscaler whose `scaleTargetRef` is this workload. An HPA that a ScaledObject owns is left out.
     pub autoscalers: Vec<AutoscalerView>,
+}
+
+/// `spec.resources` of the pod template.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodView {
+    /// CPU request, cores. None: the containers say.
+    pub cpu_request: Option<f64>,
+    /// CPU limit, cores. None: the containers say.
+    pub cpu_limit: Option<f64>,
 }
 
 /// One container of the pod template.

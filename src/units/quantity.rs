@@ -45,6 +45,17 @@ impl Quantity {
     }
 }
 
+/// What one pod asks for of a resource, as the scheduler and a quota count it. `first`: its init containers in their order, each
+/// with whether it goes on beside the others; `together`: of its containers.
+/// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
+pub fn of_pod(first: impl Iterator<Item = (bool, f64)>, together: f64) -> f64 {
+    let (sidecars, largest) = first.fold((0.0, 0.0_f64), |(sidecars, largest), (sidecar, amount)| match sidecar {
+        true => (sidecars + amount, largest),
+        false => (sidecars, largest.max(sidecars + amount)),
+    });
+    (sidecars + together).max(largest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +69,13 @@ mod tests {
         for text in ["", "m", "-1", "x", "inf", "NaN", "1Q"] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_sidecar_counts_beside_what_comes_after_it() {
+        let first = [(false, 3.0), (true, 1.0), (false, 2.5)];
+        assert_eq!(of_pod(first.into_iter(), 1.0), 3.5, "the last init container beside the sidecar");
+        assert_eq!(of_pod(first.into_iter(), 4.0), 5.0, "all containers beside the sidecar");
+        assert_eq!(of_pod([].into_iter(), 0.5), 0.5);
     }
 }

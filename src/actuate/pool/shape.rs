@@ -1,16 +1,15 @@
 //! What a slot has to look like so that the pod it stands for can take its place.
 
-use crate::units::Quantity;
+use crate::units::{Quantity, of_pod};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The part of a pod template that decides where its pods can run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PodShape {
-    /// Requests of a whole pod by resource, in base units: containers and restartable init containers together, or the
-    /// largest init container where that is more. Overhead comes with the runtime class.
+    /// Requests of a whole pod by resource, in base units. Overhead comes with the runtime class.
     pub requests: BTreeMap<String, f64>,
     /// `nodeSelector`, `tolerations`, `affinity.nodeAffinity`, `runtimeClassName`, `schedulerName`: copied as they are.
     pub placement: Map<String, Value>,
@@ -86,9 +85,11 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Source: <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers>
+/// What a pod asks for, by resource. Where it says so as a whole, that counts in place of its containers'.
+/// Source: <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
 fn requests(spec: &Value) -> BTreeMap<String, f64> {
-    let of = |container: &Value| -> BTreeMap<String, f64> {
+    type Amounts = BTreeMap<String, f64>;
+    let of = |container: &Value| -> Amounts {
         // a limit without a request is a request
         let resources = ["/resources/limits", "/resources/requests"].map(|part| container.pointer(part));
         let pairs = resources.into_iter().flatten().filter_map(Value::as_object).flatten();
@@ -96,31 +97,16 @@ fn requests(spec: &Value) -> BTreeMap<String, f64> {
             |amount: &Value| amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
         pairs.filter_map(|(r, amount)| Some((r.clone(), Quantity::parse(&read(amount)?).ok()?.0))).collect()
     };
-    let add = |sum: &mut BTreeMap<String, f64>, more: &BTreeMap<String, f64>| {
-        for (resource, amount) in more {
-            *sum.entry(resource.clone()).or_insert(0.0) += amount;
-        }
+    let inits = list(&spec["initContainers"]).iter().map(|c| (c["restartPolicy"] == "Always", of(c)));
+    let (inits, containers): (Vec<(bool, Amounts)>, Vec<Amounts>) =
+        (inits.collect(), list(&spec["containers"]).iter().map(of).collect());
+    let resources: BTreeSet<&String> =
+        inits.iter().map(|(_, c)| c).chain(&containers).flat_map(BTreeMap::keys).collect();
+    let whole = |resource: &str| {
+        let amount = |of: &Amounts| of.get(resource).copied().unwrap_or(0.0);
+        of_pod(inits.iter().map(|(sidecar, c)| (*sidecar, amount(c))), containers.iter().map(amount).sum())
     };
-    let (mut sidecars, mut largest) = (BTreeMap::new(), BTreeMap::<String, f64>::new());
-    for container in list(&spec["initContainers"]) {
-        let mut together = of(container);
-        if container["restartPolicy"] == "Always" {
-            add(&mut sidecars, &together);
-        } else {
-            add(&mut together, &sidecars);
-            for (resource, amount) in together {
-                let most = largest.entry(resource).or_insert(0.0);
-                *most = most.max(amount);
-            }
-        }
-    }
-    let mut sum = sidecars;
-    for container in list(&spec["containers"]) {
-        add(&mut sum, &of(container));
-    }
-    for (resource, amount) in largest {
-        let own = sum.entry(resource).or_insert(0.0);
-        *own = own.max(amount);
-    }
-    sum
+    let mut sums: Amounts = resources.into_iter().map(|r| (r.clone(), whole(r))).collect();
+    sums.extend(of(spec));
+    sums
 }

@@ -71,6 +71,10 @@ fn a_slot_asks_for_what_a_pod_is_scheduled_by() {
         Value::Object(shape.quantities()),
         json!({ "cpu": "2600m", "memory": "1073741824", "example.com/gpu": "1" })
     );
+    let mut whole = template();
+    whole["spec"]["resources"] = json!({ "requests": { "cpu": "2" } });
+    let whole = PodShape::of(&whole).requests;
+    assert_eq!((whole["cpu"], whole["memory"]), (2.0, 1_073_741_824.0), "what the pod as a whole asks for");
     let mut both = shape.clone();
     both.cover(&PodShape { requests: [("cpu".into(), 4.0), ("memory".into(), 1.0)].into(), ..PodShape::default() });
     assert_eq!((both.requests["cpu"], both.requests["memory"]), (4.0, 1_073_741_824.0));

@@ -39,7 +39,14 @@ fn sight(minute: i64, replicas: Replicas, floor: Option<(Replicas, Time)>) -> Si
     });
     let target = TargetView { target: Target::Scale, floor: None, max_replicas: 40, replicas, ledger };
     Sight {
-        view: WorkloadView { workload, annotations, containers: Vec::new(), replicas, autoscalers: Vec::new() },
+        view: WorkloadView {
+            workload,
+            annotations,
+            containers: Vec::new(),
+            pod: Default::default(),
+            replicas,
+            autoscalers: Vec::new(),
+        },
         uid: "1".into(),
         placement: Placement::default(),
         slot: Arc::default(),

@@ -46,7 +46,7 @@ fn workload(name: &str) -> WorkloadSight {
     let workload = Workload { namespace: "shop".into(), name: name.into(), kind: WorkloadKind::Deployment };
     let (annotations, containers, autoscalers) = (BTreeMap::new(), Vec::new(), Vec::new());
     WorkloadSight {
-        view: WorkloadView { workload, annotations, containers, replicas: 3, autoscalers },
+        view: WorkloadView { workload, annotations, containers, pod: Default::default(), replicas: 3, autoscalers },
         uid: name.into(),
         placement: Placement::default(),
         slot: Arc::default(),

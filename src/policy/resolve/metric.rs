@@ -258,12 +258,16 @@ impl Resolver<'_> {
             cores: fill(&self.config.queries.cpu, ".+"),
             replicas: fill(&self.config.queries.pods, ".+"),
             full: if full { request } else { SHARE * request },
-            limit: limits.map(|l| l.iter().sum()),
+            limit: self.view.pod.cpu_limit.or(limits.map(|l| l.iter().sum())),
         })
     }
 
-    /// CPU request, in cores, of the container or of all.
+    /// CPU request, in cores, of the container or of the pod, as an HPA takes it.
+    /// Source: `calculateRequests` in Kubernetes' pkg/controller/podautoscaler/replica_calculator.go.
     fn request(&self, at: &str, container: Option<&str>) -> Result<f64, Problem> {
+        if let (None, Some(request)) = (container, self.view.pod.cpu_request.filter(|r| *r > 0.0)) {
+            return Ok(request);
+        }
         let wanted: Vec<_> =
             self.view.containers.iter().filter(|c| container.is_none_or(|name| c.name == name)).collect();
         if wanted.is_empty() {

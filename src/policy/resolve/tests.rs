@@ -3,8 +3,8 @@ use super::*;
 mod capacity;
 mod sources;
 use crate::policy::{
-    ContainerView, HpaView, LoadMetric, MetricSelector, MetricTarget, MetricView, ScaledObjectView, TriggerView,
-    Workload,
+    ContainerView, HpaView, LoadMetric, MetricSelector, MetricTarget, MetricView, PodView, ScaledObjectView,
+    TriggerView, Workload,
 };
 use crate::units::LeadTime;
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ fn workload(annotations: &[(&str, &str)], autoscalers: Vec<AutoscalerView>) -> W
             ContainerView { name: "app".into(), cpu_request: Some(0.5), cpu_limit: None },
             ContainerView { name: "proxy".into(), cpu_request: Some(0.1), cpu_limit: None },
         ],
+        pod: PodView::default(),
         replicas: 3,
         autoscalers,
     }
@@ -101,6 +102,14 @@ const PODS: &str = "web-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwx
 #[test]
 fn without_the_annotation_nothing_is_opted_in() {
     assert_eq!(resolve(&workload(&[], vec![]), &config("")), Ok(None));
+}
+
+#[test]
+fn what_a_pod_asks_for_as_a_whole_counts_in_place_of_its_containers() {
+    let mut view = workload(&[("mode", "act")], vec![hpa(vec![cpu(MetricTarget::UtilizationPercent(70))])]);
+    view.pod = PodView { cpu_request: Some(2.0), cpu_limit: None };
+    view.containers[1].cpu_request = None;
+    assert!((one(&view).capacity_per_replica - 1.4).abs() < 1e-12, "70 % of 2 cores");
 }
 
 #[test]
