@@ -140,7 +140,7 @@ impl WriteError {
             WriteError::Gone(_) => "gone",
             WriteError::Unreachable { .. } => "unreachable",
             WriteError::Unexpected { .. } => "unexpected",
-            WriteError::Ledger(_) | WriteError::Guards(_) => "ledger",
+            WriteError::Ledger(_) | WriteError::Guards(_) => "unreadable",
         }
     }
 }

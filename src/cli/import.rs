@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Turn CronHPA objects, KEDA cron triggers and CronJobs that run `kubectl scale` into schedules.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  kubectl get cronhpa,scaledobject,cronjob -A -o yaml | forescale import -\n\nNothing is written to the cluster: the annotations are printed, with the minutes of the week to come in which they\nwould ask for another number than the original does."
+    after_help = "Examples:\n  kubectl get cronjob -A -o yaml | forescale import - --time-zone Europe/Berlin\n  kubectl get scaledobject -A -o yaml | forescale import -\n\nNothing is written to the cluster: the annotations are printed, with the minutes of the week to come in which they\nwould ask for another number than the original does."
 )]
 pub struct Args {
     /// YAML or JSON of Kubernetes objects, read as one text (- for standard input)
