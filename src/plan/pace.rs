@@ -11,6 +11,9 @@ const GROWTH: Replicas = 4;
 /// The minutes within which [`GROWTH`] counts.
 const GROWTH_MINUTES: i64 = 10;
 
+/// Minutes without a plan after which growth counts from what runs, too.
+const PAUSE_MINUTES: i64 = 5;
+
 /// Of so many replicas, a tenth is not a whole one.
 const SMALL: Replicas = 10;
 
@@ -114,11 +117,14 @@ impl Pace {
     }
 
     /// The most a plan may be now without load that already needs more: four times the least of the last 10 minutes
-    /// (I5), of what is `running` where none of them is remembered, and at least four.
+    /// (I5), and at least four. After more than 5 minutes without a plan, what is `running` counts as one, so that nothing hangs on
+    /// whose clock counts those ten.
     pub fn most(&self, now: Time, running: Replicas) -> Replicas {
         let minute = now.secs().div_euclid(60);
         let recent = self.minutes.iter().filter(|m| minute - m.minute <= GROWTH_MINUTES).map(|m| m.low).min();
-        recent.unwrap_or(running).max(1).saturating_mul(GROWTH)
+        let paused = self.minutes.front().is_none_or(|newest| minute - newest.minute > PAUSE_MINUTES);
+        let least = recent.into_iter().chain(paused.then_some(running)).min();
+        least.unwrap_or(0).max(1).saturating_mul(GROWTH)
     }
 
     /// Plans are remembered, and growth counts none of them any more.
@@ -190,7 +196,10 @@ mod tests {
         pace.note(at(0), 5);
         pace.note(at(5), 20);
         assert_eq!(pace.most(at(6), 9), 20);
-        assert_eq!((pace.most(at(11), 9), pace.is_over(at(15))), (80, false));
-        assert_eq!((pace.most(at(16), 9), pace.is_over(at(16))), (36, true), "of what runs");
+        assert_eq!((pace.most(at(10), 9), pace.is_over(at(15))), (20, false));
+        pace.note(at(11), 20);
+        assert_eq!(pace.most(at(11), 9), 80, "no pause: what runs does not count");
+        assert_eq!((pace.most(at(17), 9), pace.most(at(17), 90)), (36, 80), "after six minutes it does");
+        assert_eq!((pace.most(at(22), 9), pace.is_over(at(22))), (36, true), "it alone");
     }
 }

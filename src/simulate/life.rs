@@ -302,8 +302,8 @@ impl Life {
         Time::from_millis(self.cluster.now().millis() + (self.skew(minute) * 1000.0) as i64)
     }
 
-    /// Tells the witness how much older or, where it runs slow, younger our clock makes everything that we remember, in begun
-    /// minutes as the planner counts them.
+    /// Tells the witness how much older our clock makes everything that we remember, in begun minutes as the planner
+    /// counts them.
     fn follow_clock(&mut self, minute: u64) {
         let own = self.own_now(minute);
         self.had_skew |= own != self.cluster.now();
@@ -313,10 +313,11 @@ impl Life {
         let jump = own.since(before);
         // a floor that stands after so long a pause would have expired: then it was the clock
         let ours = self.cluster.hpa.our_floor(&self.cluster.deployment).is_some();
-        if begun >= 0 && more != 0 && (jump <= VALID || !ours) {
-            self.witness.paused(more);
-            let unheard = if self.uninformed_minutes > 0 { u64::try_from(more).unwrap_or(0) } else { 0 };
-            self.uninformed_minutes += unheard;
+        if let Ok(minutes @ 1..) = u64::try_from(more)
+            && (jump <= VALID || !ours)
+        {
+            self.witness.paused(minutes);
+            self.uninformed_minutes += if self.uninformed_minutes > 0 { minutes } else { 0 };
         }
     }
 

@@ -40,10 +40,10 @@ impl HpaObject {
         self.ledger = Some(Ledger::parse(&ledger.to_text()));
     }
 
-    /// The lower bound that the user set himself, whether or not ours stands above it.
+    /// The lower bound that the user set himself, whether or not ours stands above it; what someone else has written since is theirs.
     pub fn users_minimum(&self) -> Replicas {
         let original = match self.ledger() {
-            Ok(Some(ledger)) => ledger.original,
+            Ok(Some(ledger)) if self.min_replicas == Some(ledger.floor) => ledger.original,
             _ => self.min_replicas,
         };
         original.unwrap_or(1)

@@ -190,11 +190,10 @@ impl Witness {
         self.floors.clear();
     }
 
-    /// Our clock went forward by so many minutes more than went by, as after a pause that it cannot be told from, or by fewer:
-    /// all is that much older, or younger.
-    pub fn paused(&mut self, minutes: i64) {
+    /// Our clock went forward by so many minutes as after a pause that it cannot be told from: all is that much older.
+    pub fn paused(&mut self, minutes: u64) {
         for (minute, _) in self.floors.iter_mut().chain(&mut self.plans) {
-            *minute -= minutes;
+            *minute -= minutes as i64;
         }
     }
 
@@ -226,7 +225,7 @@ impl Witness {
             return Moved::default();
         }
         let planned = self.last;
-        if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_wish).max(t.in_force)) {
+        if t.blocked && planned.is_some_and(|p| t.plan > p.max(t.users_min).max(t.in_force)) {
             self.accuse("I1", t.minute, format!("plan {planned:?} -> {} while pods cannot be created", t.plan));
         }
         if let Some(need) = t.told_need
