@@ -184,6 +184,14 @@ fn a_pod_asks_for_what_the_scheduler_counts() {
     assert_eq!(asks(&after, none), Some(1.2), "an init container runs beside what was started before it");
     assert_eq!(asks(&format!("{{{}, {two}}}", cpu("2")), none), Some(2.0), "the pod as a whole");
     let silent = format!("{{containers: [{{name: a}}, {{{}}}]}}", cpu("0.2"));
+    let limit = "resources: {limits: {cpu: \"4\"}}";
+    assert_eq!(
+        asks(&format!("{{{limit}, {two}}}"), none),
+        Some(0.7),
+        "a limit as a whole is no request where containers ask"
+    );
+    assert_eq!(asks(&format!("{{{limit}, containers: [{{name: a}}, {{{}}}]}}", cpu("0.2")), none), Some(0.2));
+    assert_eq!(asks(&format!("{{{limit}, containers: [{{name: a}}]}}"), none), Some(4.0));
     assert_eq!(asks(&silent, none), Some(0.0), "not known");
     assert_eq!(asks(&silent, "defaultRequest: {cpu: 100m}, default: {cpu: 1}"), Some(0.3));
     assert_eq!(asks(&silent, "max: {cpu: 1}"), Some(1.2));

@@ -12,7 +12,7 @@ use crate::policy::{
     AutoscalerView, ContainerView, HpaView, MetricView, PodView, ScaledObjectView, TriggerView, Workload, WorkloadKind,
     WorkloadView,
 };
-use crate::units::{Quantity, Replicas};
+use crate::units::{Quantity, Replicas, of_whole_pod};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2 as hpa;
 use k8s_openapi::api::core::v1::{PodTemplateSpec, ResourceQuota};
@@ -162,11 +162,15 @@ fn containers(template: Option<&PodTemplateSpec>) -> Vec<ContainerView> {
     containers.iter().chain(sidecars).map(view).collect()
 }
 
-/// What a pod asks for as a whole. Its limit stands for a request that neither it nor a container makes, as for the API.
+/// What a pod asks for as a whole.
 fn pod(template: Option<&PodTemplateSpec>, containers: &[ContainerView]) -> PodView {
-    let [request, cpu_limit] = cores(template.and_then(|t| t.spec.as_ref()?.resources.as_ref()));
-    let said = containers.iter().any(|c| c.cpu_request.is_some());
-    PodView { cpu_request: request.or(cpu_limit.filter(|_| !said)), cpu_limit }
+    let [request, limit] = cores(template.and_then(|t| t.spec.as_ref()?.resources.as_ref()));
+    if request.or(limit).is_none() {
+        return PodView::default();
+    }
+    let asked: Vec<f64> = containers.iter().filter_map(|c| c.cpu_request).collect();
+    let asked = (!asked.is_empty()).then(|| asked.iter().sum());
+    PodView { cpu_request: of_whole_pod([request, limit], asked), cpu_limit: limit }
 }
 
 /// CPU request and limit.
@@ -372,7 +376,8 @@ mod tests {
         let limits = json!({ "limits": { "cpu": "3" } });
         assert_eq!(views(json!({ "resources": limits, "containers": container(json!({})) })), (Some(3.0), vec![None]));
         let spec = json!({ "resources": limits, "containers": container(json!({ "requests": { "cpu": "1" } })) });
-        assert_eq!(views(spec), (None, vec![Some(1.0)]), "the container asks, and the limit bounds");
+        assert_eq!(views(spec), (Some(1.0), vec![Some(1.0)]), "the container asks, and the limit bounds");
+        assert_eq!(views(json!({ "containers": container(json!({})) })), (None, vec![None]));
     }
 
     fn hpa(name: &str, scaled: &str, metric: &str, owners: Value) -> Result<AutoscalerSight, Box<Unread>> {

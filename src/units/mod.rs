@@ -5,7 +5,7 @@ mod quantity;
 mod time;
 
 pub use brief::Brief;
-pub use quantity::{Quantity, QuantityError, of_pod};
+pub use quantity::{Quantity, QuantityError, of_pod, of_whole_pod};
 pub use time::{APPEND_ZONE, LeadTime, Step, Time, TimeError, duration, parse_duration};
 
 use serde::{Deserialize, Serialize};

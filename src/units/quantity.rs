@@ -56,6 +56,14 @@ pub fn of_pod(first: impl Iterator<Item = (bool, f64)>, together: f64) -> f64 {
     (sidecars + together).max(largest)
 }
 
+/// What a pod asks for that has resources as a whole, too. `of_its_own`: its request and its limit as a whole; `containers`: what its
+/// containers ask for together, None where none does.
+/// Source: `defaultPodRequests` in Kubernetes' pkg/apis/core/v1/defaults.go.
+pub fn of_whole_pod(of_its_own: [Option<f64>; 2], containers: Option<f64>) -> Option<f64> {
+    let [request, limit] = of_its_own;
+    request.or(containers).or(limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +85,14 @@ mod tests {
         assert_eq!(of_pod(first.into_iter(), 1.0), 3.5, "the last init container beside the sidecar");
         assert_eq!(of_pod(first.into_iter(), 4.0), 5.0, "all containers beside the sidecar");
         assert_eq!(of_pod([].into_iter(), 0.5), 0.5);
+    }
+
+    #[test]
+    fn a_limit_of_a_whole_pod_is_no_request_where_a_container_asks() {
+        let (two, three) = (Some(2.0), Some(3.0));
+        assert_eq!(of_whole_pod([two, three], Some(1.0)), two);
+        assert_eq!(of_whole_pod([None, three], Some(1.0)), Some(1.0));
+        assert_eq!(of_whole_pod([None, three], None), three);
+        assert_eq!(of_whole_pod([None, None], None), None);
     }
 }

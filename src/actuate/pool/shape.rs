@@ -1,6 +1,6 @@
 //! What a slot has to look like so that the pod it stands for can take its place.
 
-use crate::units::{Quantity, of_pod};
+use crate::units::{Quantity, of_pod, of_whole_pod};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -85,28 +85,32 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// What a pod asks for, by resource. Where it says so as a whole, that counts in place of its containers'.
+/// What a pod asks for, by resource.
 /// Source: <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
 fn requests(spec: &Value) -> BTreeMap<String, f64> {
     type Amounts = BTreeMap<String, f64>;
-    let of = |container: &Value| -> Amounts {
-        // a limit without a request is a request
-        let resources = ["/resources/limits", "/resources/requests"].map(|part| container.pointer(part));
-        let pairs = resources.into_iter().flatten().filter_map(Value::as_object).flatten();
-        let read =
-            |amount: &Value| amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
+    let read = |amount: &Value| amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
+    let given = |at: &Value, of: &str| -> Amounts {
+        let pairs = at["resources"][of].as_object().into_iter().flatten();
         pairs.filter_map(|(r, amount)| Some((r.clone(), Quantity::parse(&read(amount)?).ok()?.0))).collect()
+    };
+    // a container's limit without a request is a request
+    let of = |container: &Value| -> Amounts {
+        let mut amounts = given(container, "limits");
+        amounts.extend(given(container, "requests"));
+        amounts
     };
     let inits = list(&spec["initContainers"]).iter().map(|c| (c["restartPolicy"] == "Always", of(c)));
     let (inits, containers): (Vec<(bool, Amounts)>, Vec<Amounts>) =
         (inits.collect(), list(&spec["containers"]).iter().map(of).collect());
+    let own = ["requests", "limits"].map(|of| given(spec, of));
     let resources: BTreeSet<&String> =
-        inits.iter().map(|(_, c)| c).chain(&containers).flat_map(BTreeMap::keys).collect();
+        inits.iter().map(|(_, c)| c).chain(&containers).chain(&own).flat_map(BTreeMap::keys).collect();
     let whole = |resource: &str| {
         let amount = |of: &Amounts| of.get(resource).copied().unwrap_or(0.0);
-        of_pod(inits.iter().map(|(sidecar, c)| (*sidecar, amount(c))), containers.iter().map(amount).sum())
+        let asked = inits.iter().map(|(_, c)| c).chain(&containers).any(|c| c.contains_key(resource));
+        let sum = of_pod(inits.iter().map(|(sidecar, c)| (*sidecar, amount(c))), containers.iter().map(amount).sum());
+        of_whole_pod(own.each_ref().map(|own| own.get(resource).copied()), asked.then_some(sum))
     };
-    let mut sums: Amounts = resources.into_iter().map(|r| (r.clone(), whole(r))).collect();
-    sums.extend(of(spec));
-    sums
+    resources.into_iter().filter_map(|r| Some((r.clone(), whole(r)?))).collect()
 }

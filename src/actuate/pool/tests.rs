@@ -75,6 +75,10 @@ fn a_slot_asks_for_what_a_pod_is_scheduled_by() {
     whole["spec"]["resources"] = json!({ "requests": { "cpu": "2" } });
     let whole = PodShape::of(&whole).requests;
     assert_eq!((whole["cpu"], whole["memory"]), (2.0, 1_073_741_824.0), "what the pod as a whole asks for");
+    let mut bound = template();
+    bound["spec"]["resources"] = json!({ "limits": { "cpu": "4", "example.com/nic": "1" } });
+    let bound = PodShape::of(&bound).requests;
+    assert_eq!((bound["cpu"], bound["example.com/nic"]), (2.6, 1.0), "a limit counts where no container asks");
     let mut both = shape.clone();
     both.cover(&PodShape { requests: [("cpu".into(), 4.0), ("memory".into(), 1.0)].into(), ..PodShape::default() });
     assert_eq!((both.requests["cpu"], both.requests["memory"]), (4.0, 1_073_741_824.0));
