@@ -100,7 +100,7 @@ pub const ANNOTATIONS: &[Annotation] = &[
     user(
         "min-replicas",
         "whole number from 0 to 100000",
-        "the autoscaler's own; 1 without one; required where neither an autoscaler nor a load is",
+        "the autoscaler's own; 1 without one; required where neither an autoscaler nor `load-query` is",
         "The floor never goes below it. Not below the autoscaler's own.",
         "2",
     ),
