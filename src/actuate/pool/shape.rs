@@ -91,7 +91,7 @@ fn requests(spec: &Value) -> BTreeMap<String, f64> {
     type Amounts = BTreeMap<String, f64>;
     let read = |amount: &Value| amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
     let given = |at: &Value, of: &str| -> Amounts {
-        let pairs = at["resources"][of].as_object().into_iter().flatten();
+        let pairs = at.pointer(&format!("/resources/{of}")).and_then(Value::as_object).into_iter().flatten();
         pairs.filter_map(|(r, amount)| Some((r.clone(), Quantity::parse(&read(amount)?).ok()?.0))).collect()
     };
     // a container's limit without a request is a request
