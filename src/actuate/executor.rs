@@ -48,7 +48,7 @@ pub type Decide<'a> = dyn Fn(&TargetView) -> Actions + Send + Sync + 'a;
 /// Carries out writes.
 pub struct Executor {
     pub(super) client: Client,
-    pub(super) throttle: Throttle,
+    throttle: Throttle,
 }
 
 struct Look {
@@ -139,11 +139,7 @@ impl Executor {
     ) -> Result<(), WriteError> {
         let urgent = actions.outcome == Outcome::Raised;
         for write in actions.writes {
-            if !self.throttle.turn(urgent).await {
-                return Err(WriteError::Fenced("too many writes are waiting".into()));
-            }
-            // the wait may have been long
-            fence().map_err(WriteError::Fenced)?;
+            self.turn(urgent, fence).await?;
             match &write {
                 Write::Floor { replicas, ledger } => {
                     let patch = floor_patch(site, &look.version, Some(*replicas), Some(ledger));
@@ -211,23 +207,25 @@ impl Executor {
         Err(last)
     }
 
+    /// Waits for a turn to write; whether this copy may is asked after it, as the wait may have been long.
+    pub(super) async fn turn(&self, urgent: bool, fence: &Fence<'_>) -> Result<(), WriteError> {
+        if !self.throttle.turn(urgent).await {
+            return Err(WriteError::Fenced("too many writes are waiting".into()));
+        }
+        fence().map_err(WriteError::Fenced)
+    }
+
+    /// One call. An API server that asks for silence gets it, from all writes.
     pub(super) async fn ask<T>(
         &self,
         call: &Call,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, WriteError> {
-        let error = match tokio::time::timeout(CALL_TIMEOUT, request).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => WriteError::of(call.clone(), error),
-            Err(_) => {
-                let message = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
-                WriteError::Unreachable { call: call.clone(), message }
-            }
-        };
-        if let WriteError::Throttled { after, .. } = &error {
+        let answer = ask(call, request).await;
+        if let Err(WriteError::Throttled { after, .. }) = &answer {
             self.throttle.silence(*after);
         }
-        Err(error)
+        answer
     }
 
     fn workloads(&self, site: &Site) -> Api<DynamicObject> {
@@ -269,6 +267,20 @@ impl Site {
             (Part::Target, Target::Scale) | (Part::Workload, _) => (workload, self.workload.name.as_str()),
         };
         Call { verb, resource, object: format!("{}/{name}", self.workload.namespace) }
+    }
+}
+
+/// One call, not waited for longer than [`CALL_TIMEOUT`].
+pub(super) async fn ask<T>(
+    call: &Call,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, WriteError> {
+    match tokio::time::timeout(CALL_TIMEOUT, request).await {
+        Ok(answer) => answer.map_err(|error| WriteError::of(call.clone(), error)),
+        Err(_) => {
+            let message = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
+            Err(WriteError::Unreachable { call: call.clone(), message })
+        }
     }
 }
 

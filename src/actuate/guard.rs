@@ -63,10 +63,7 @@ impl Executor {
 
     /// Sets or takes off a mark. A node that is gone is fine.
     pub async fn mark_node(&self, mark: &NodeMark, fence: &Fence<'_>) -> Result<(), WriteError> {
-        if !self.throttle.turn(false).await {
-            return Err(WriteError::Fenced("too many writes are waiting".into()));
-        }
-        fence().map_err(WriteError::Fenced)?;
+        self.turn(false, fence).await?;
         let nodes: Api<DynamicObject> =
             Api::all_with(self.client.clone(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Node")));
         let keep = mark.until.map(|_| "true");
@@ -111,10 +108,7 @@ impl Executor {
         write: &GuardWrite,
         fence: &Fence<'_>,
     ) -> Result<(), WriteError> {
-        if !self.throttle.turn(true).await {
-            return Err(WriteError::Fenced("too many writes are waiting".into()));
-        }
-        fence().map_err(WriteError::Fenced)?;
+        self.turn(true, fence).await?;
         let what = call("patch", "nodepools", pool);
         let pools = self.node_pools();
         self.ask(&what, pools.patch(pool, &params(), &Patch::Merge(&patch(version, write)))).await?;

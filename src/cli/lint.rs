@@ -185,19 +185,19 @@ fn text(report: &Report) -> String {
     out
 }
 
-/// Kinds that are asked for in a cluster: group, version, kind.
+/// Kinds that are asked for in a cluster: group, versions of which the first one served is read, kind.
 #[cfg(feature = "daemon")]
-const ASKED: [(&str, &str, &str); 10] = [
-    ("karpenter.sh", "v1", "NodePool"),
-    ("autoscaling", "v2", "HorizontalPodAutoscaler"),
-    ("keda.sh", "v1alpha1", "ScaledObject"),
-    ("scheduling.k8s.io", "v1", "PriorityClass"),
-    ("policy", "v1", "PodDisruptionBudget"),
-    ("apps", "v1", "Deployment"),
-    ("apps", "v1", "StatefulSet"),
-    ("", "v1", "ResourceQuota"),
-    ("", "v1", "LimitRange"),
-    ("autoscaling.x-k8s.io", "v1beta1", "CapacityBuffer"),
+const ASKED: [(&str, &[&str], &str); 10] = [
+    ("karpenter.sh", &["v1"], "NodePool"),
+    ("autoscaling", &["v2"], "HorizontalPodAutoscaler"),
+    ("keda.sh", &["v1alpha1"], "ScaledObject"),
+    ("scheduling.k8s.io", &["v1"], "PriorityClass"),
+    ("policy", &["v1"], "PodDisruptionBudget"),
+    ("apps", &["v1"], "Deployment"),
+    ("apps", &["v1"], "StatefulSet"),
+    ("", &["v1"], "ResourceQuota"),
+    ("", &["v1"], "LimitRange"),
+    ("autoscaling.x-k8s.io", &["v1beta1", "v1alpha1"], "CapacityBuffer"),
 ];
 
 #[cfg(feature = "daemon")]
@@ -213,17 +213,26 @@ fn from_cluster(args: &Args) -> Result<Vec<Object>, Failure> {
         let client = args.access.client().await?;
         greet(&client).await?;
         let mut all = Vec::new();
-        for (group, version, kind) in ASKED {
-            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let resources = |(group, versions, kind): (&'static str, &'static [&'static str], &'static str)| {
+            versions.iter().map(move |version| ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)))
+        };
+        let mut read = None;
+        for resource in ASKED.into_iter().flat_map(resources) {
+            if read.as_ref() == Some(&resource.plural) {
+                continue;
+            }
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let list = match api.list(&ListParams::default()).await {
                 Ok(list) => list.items,
                 Err(kube::Error::Api(status)) if status.code == 404 => continue,
                 Err(error) => return Err(Failure::Failed(anyhow!("list {}: {}", resource.plural, chain(&error)))),
             };
+            read = Some(resource.plural.clone());
             for mut object in list {
-                object.types =
-                    Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: kind.into() });
+                object.types = Some(kube::core::TypeMeta {
+                    api_version: resource.api_version.clone(),
+                    kind: resource.kind.clone(),
+                });
                 object.metadata.managed_fields = None;
                 let name = object.metadata.name.clone().unwrap_or_default();
                 let place = match &object.metadata.namespace {

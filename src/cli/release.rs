@@ -120,7 +120,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
         .map(|s| s.workload().clone())
         .collect();
     drop(watches);
-    let executor = Executor::new(client.clone(), WRITES_PER_SECOND);
+    let executor = Arc::new(Executor::new(client.clone(), WRITES_PER_SECOND));
     let mut failures: Vec<String> = cluster.unreadable();
     for (workload, target, _) in &ledgers {
         match one(&executor, workload, target, args, clock.as_ref()).await {
@@ -147,7 +147,7 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
         done.lines.iter().for_each(|line| say(line));
         failures.extend(done.failures);
     }
-    let pools = if args.name.is_none() { pools(&client, args, now, &mut failures).await } else { 0 };
+    let pools = if args.name.is_none() { pools((&client, &executor), args, now, &mut failures).await } else { 0 };
     if nothing && pools == 0 && failures.is_empty() {
         if let (Some(namespace), Some(name)) = (&args.namespace, &args.name) {
             known(&client, namespace, name).await?;
@@ -158,7 +158,12 @@ async fn release_all(args: &Args) -> Result<(), Failure> {
 }
 
 /// Takes warm pools away; a CapacityBuffer is emptied first. Gives how many there were.
-async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec<String>) -> usize {
+async fn pools(
+    (client, executor): (&kube::Client, &Arc<Executor>),
+    args: &Args,
+    now: Time,
+    failures: &mut Vec<String>,
+) -> usize {
     // others use the group, too
     let served = match versions(client, pool::BUFFER_GROUP, "capacitybuffers").await {
         Ok(Capability::Served(versions)) => versions,
@@ -182,7 +187,7 @@ async fn pools(client: &kube::Client, args: &Args, now: Time, failures: &mut Vec
     let kept: BTreeSet<(String, String)> = found.iter().filter(|f| !wanted(f)).map(place).collect();
     let gone: BTreeSet<(String, String)> =
         found.iter().filter(wanted).map(place).filter(|p| !kept.contains(p)).collect();
-    let mut keeper = Keeper::new(client.clone());
+    let mut keeper = Keeper::new(executor.clone());
     for (namespace, name) in &gone {
         if args.dry_run {
             say(&format!("warm pool {name} in {namespace}: would be removed"));

@@ -7,7 +7,7 @@ use crate::forecast::{SLOT, day_ahead};
 use crate::plan::guard::{Expected, Ramp, SETTLE, Span, ramps};
 use crate::plan::nodes::Placement;
 use crate::policy::{Policy, Workload, schedule};
-use crate::series::{Calendar, Sample, Series};
+use crate::series::{Calendar, Evidence, Quality, Sample, Series};
 use crate::units::{MAX_REPLICAS, Replicas, Step, Time};
 use std::time::Duration;
 
@@ -42,6 +42,10 @@ pub struct RampsAhead {
 /// The largest load of each quarter of an hour of one metric, for two weeks.
 #[derive(Debug)]
 struct Tops {
+    /// Which samples are to be believed.
+    quality: Quality,
+    /// Quarters that one sample stands for.
+    quarters: usize,
     /// Closed quarters.
     series: Series,
     /// The open one: its number since 1970, and its largest believed load.
@@ -49,11 +53,24 @@ struct Tops {
 }
 
 impl Tops {
-    fn new() -> Tops {
-        Tops { series: Series::new(Time::from_millis(0), QUARTER, QUARTERS), open: None }
+    fn new(step: Step, policy: &Policy) -> Tops {
+        Tops {
+            quality: Quality::new(step, &policy.time_zone).with(&policy.occasions),
+            quarters: (step.secs() / QUARTER.secs()).max(1) as usize,
+            series: Series::new(Time::from_millis(0), QUARTER, QUARTERS),
+            open: None,
+        }
     }
 
     fn take(&mut self, at: Time, sample: Sample) {
+        let judged = match sample.valid() {
+            Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
+            None => sample,
+        };
+        (0..self.quarters).for_each(|i| self.believe(at + QUARTER.times(i), judged));
+    }
+
+    fn believe(&mut self, at: Time, sample: Sample) {
         let number = at.secs().div_euclid(i64::from(QUARTER.secs()));
         match &mut self.open {
             Some((open, top)) if *open == number => {
@@ -89,9 +106,9 @@ pub struct Days {
 
 impl Days {
     /// From what each metric has learned from.
-    pub fn of<'a>(histories: impl Iterator<Item = &'a Series>) -> Days {
+    pub fn of<'a>(histories: impl Iterator<Item = &'a Series>, policy: &Policy) -> Days {
         let tops = histories.map(|history| {
-            let mut tops = Tops::new();
+            let mut tops = Tops::new(history.step(), policy);
             history.iter().for_each(|(at, sample)| tops.take(at, sample));
             tops
         });
@@ -112,7 +129,7 @@ impl Days {
         }
         self.made = Some(now);
         let servings = policy.metrics.iter().map(|metric| Serving::new(metric.capacity_per_replica, policy.slots));
-        self.look(&Calendar::new(&policy.time_zone, QUARTER), servings);
+        self.look(&Calendar::new(&policy.time_zone, QUARTER).with(&policy.occasions), servings);
     }
 
     fn look(&mut self, calendar: &Calendar, servings: impl Iterator<Item = Option<Serving>>) {
@@ -200,11 +217,52 @@ mod tests {
         if (8 * 60..18 * 60).contains(&minute.rem_euclid(1440)) { 400.0 } else { 40.0 }
     }
 
+    fn policy(occasions: &str) -> Policy {
+        Policy {
+            mode: crate::config::Mode::Act,
+            metrics: Vec::new(),
+            min_replicas: 1,
+            max_replicas: 100,
+            lead_time: crate::units::LeadTime(Duration::from_secs(180)),
+            unserved_budget: 0.001,
+            miss_cost: None,
+            time_zone: "UTC".into(),
+            schedules: Vec::new(),
+            occasions: crate::occasion::parse(occasions, None).unwrap(),
+            hold: None,
+            pods_per_second: None,
+            slots: None,
+        }
+    }
+
+    #[test]
+    fn at_steps_of_an_hour_what_is_declared_and_what_is_not_believed_teaches_nothing() {
+        // ten days; on the last one 4,000 in a declared load test at noon, and an outage at three
+        let load = |hour: i64| match hour {
+            228 => 4000.0,
+            231 | 232 => 0.0,
+            _ => load(60 * hour),
+        };
+        let hour = Step::from_secs(3600).unwrap();
+        let samples: Vec<Sample> = (0..240).map(|h| Sample::Valid(load(h))).collect();
+        let history = Series::of(Time::from_secs(0), hour, samples);
+        let policy = policy("1970-01-10T12:00/1970-01-10T13:00 exclude; 1970-01-11T09:00/1970-01-11T10:00 x2");
+        let mut days = Days::of([&history].into_iter(), &policy);
+        days.take(0, history.next_at(), hour, &[Sample::Valid(40.0)]);
+        days.look(&Calendar::new("UTC", QUARTER).with(&policy.occasions), [Serving::new(10.0, None)].into_iter());
+        let at = |quarter: i64| days.replicas(history.next_at() + QUARTER.times(quarter as usize));
+        for (quarter, replicas) in
+            [(4, 4), (27, 4), (32, 40), (36, 80), (39, 80), (40, 40), (48, 40), (60, 40), (72, 4)]
+        {
+            assert_eq!(at(quarter), Some(replicas), "quarter {quarter} of the day");
+        }
+    }
+
     #[test]
     fn the_morning_is_seen_from_before_it() {
         let samples: Vec<Sample> = (0..10 * 1440).map(|m| Sample::Valid(load(m))).collect();
         let history = Series::of(Time::from_secs(0), Step::MINUTE, samples);
-        let mut days = Days::of([&history].into_iter());
+        let mut days = Days::of([&history].into_iter(), &policy("1980-01-01 holiday"));
         let from = history.next_at();
         let night: Vec<Sample> = (0..5 * 60).map(|m| Sample::Valid(load(m))).collect();
         days.take(0, from, Step::MINUTE, &night);

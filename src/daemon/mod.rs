@@ -114,7 +114,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
     let executor = Arc::new(Executor::new(client.clone(), config.limits.writes_per_second));
     let (actor, acted) = acting::Actor::new(executor.clone(), right.clone(), clock.clone(), cluster.clone());
     let karpenter = Arc::new(Karpenter::default());
-    let nodes = karpenter.clone();
+    let (nodes, seen_nodes) = (karpenter.clone(), karpenter.clone());
     let node_watches = watch_karpenter(&client, &karpenter, &clock);
     let (ahead, looked) = watch::channel(Arc::default());
     let guarding = guards::Guards {
@@ -157,7 +157,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         tracing::warn!("no source of load is configured, so only schedules and holds act: add [sources.<name>]");
     }
     let ends = (client.clone(), sources.clone(), nodes, cluster.clone());
-    let (pools, hands, ears) = pools::Pools::new(&config, ends, right.clone(), clock.clone());
+    let (pools, hands, ears) = pools::Pools::new(&config, ends, executor.clone(), right.clone(), clock.clone());
     let pooling = tokio::spawn(pools::keep(hands, stopped.clone()));
     let listening = tokio::spawn(pools::listen(ears));
     let ticker = ticker::Ticker {
@@ -166,6 +166,7 @@ pub async fn run(config: Config, ends: Ends, stop: impl Future<Output = ()>) -> 
         config,
         clock,
         cluster,
+        karpenter: seen_nodes,
         pods,
         sources,
         board,

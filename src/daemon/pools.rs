@@ -14,6 +14,7 @@ use super::polling::Sources;
 use super::statez::PoolState;
 use super::telling::{Told, regarding};
 use super::tended::Tended;
+use crate::actuate::Executor;
 use crate::actuate::pool::{Backend, Kept, Standing};
 use crate::clock::Clock;
 use crate::config::{Config, Mode, PoolConfig};
@@ -99,6 +100,7 @@ impl Pools {
     pub fn new(
         config: &Config,
         (client, sources, nodes, cluster): (kube::Client, Arc<Sources>, Arc<Karpenter>, Arc<Cluster>),
+        executor: Arc<Executor>,
         right: Right,
         clock: Arc<dyn Clock>,
     ) -> (Pools, Hands, Ears) {
@@ -107,7 +109,7 @@ impl Pools {
         let seen = pools.queues.clone();
         let ears = Ears { client: client.clone(), sources, clock: clock.clone(), config: config.clone(), seen };
         let (kept, before, nudges) = (pools.kept.clone(), pools.before.clone(), pools.nudges.clone());
-        (pools, Hands { client, nodes, cluster, right, clock, wanted, kept, inherits, before, nudges }, ears)
+        (pools, Hands { client, executor, nodes, cluster, right, clock, wanted, kept, inherits, before, nudges }, ears)
     }
 
     fn of_config(

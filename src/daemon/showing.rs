@@ -89,8 +89,10 @@ impl Ticker {
 
     fn statez(&self, showing: &Showing) -> Statez {
         let now = self.clock.now();
-        let watches = self.cluster.watches();
-        let failing = watches.iter().filter(|(_, s)| s.failing_since(now).is_some());
+        let (watches, nodes) = (self.cluster.watches(), self.karpenter.watches());
+        let watches = watches.iter().map(|(w, s)| (w.resource(), s));
+        let watches = watches.chain(nodes.iter().map(|(kind, s)| (kind.resource(), s)));
+        let failing = watches.filter(|(_, s)| s.failing_since(now).is_some());
         let over = showing.problem(self.config.limits.workloads);
         Statez {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -104,9 +106,16 @@ impl Ticker {
                 error: self.right.error(),
             },
             watches: failing
-                .filter_map(|(w, s)| s.failing.as_ref().map(|f| format!("{}: {}", w.resource(), f.error)))
+                .filter_map(|(resource, s)| s.failing.as_ref().map(|f| format!("{resource}: {}", f.error)))
                 .collect(),
-            problems: self.cluster.problems().iter().chain(&over).map(ToString::to_string).collect(),
+            problems: self
+                .cluster
+                .problems()
+                .iter()
+                .chain(&self.karpenter.problems())
+                .chain(&over)
+                .map(ToString::to_string)
+                .collect(),
             guards: self.board.guards(),
             spending: self.sources.iter().filter_map(|(n, s)| Some((n.clone(), s.spending()?))).collect(),
             lead_times: self.lead_times.clone(),

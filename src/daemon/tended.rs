@@ -296,7 +296,7 @@ impl Tended {
             continued: self.decision.is_some(),
         });
         self.started |= logged;
-        self.days = Days::of(lessons.iter().map(|l| &l.history));
+        self.days = Days::of(lessons.iter().map(|l| &l.history), &policy);
         for (i, lesson) in lessons.iter().enumerate() {
             let history = &lesson.history;
             self.outlook.loads(i, history.at(0), history.step(), history.iter().map(|(_, sample)| sample));

@@ -18,7 +18,7 @@ use crate::actuate::{Outcome, Site};
 use crate::clock::{Clock, Deadline};
 use crate::config::Config;
 use crate::demand::LeadLine;
-use crate::observe::{Cluster, Pods, Watched};
+use crate::observe::{Cluster, Karpenter, Pods, Watched};
 use crate::policy::Workload;
 use crate::rng;
 use crate::tick::Record;
@@ -42,6 +42,7 @@ pub(super) struct Ticker {
     pub config: Config,
     pub clock: Arc<dyn Clock>,
     pub cluster: Arc<Cluster>,
+    pub karpenter: Arc<Karpenter>,
     pub pods: Arc<Pods>,
     pub sources: Arc<Sources>,
     pub board: Arc<Board>,

@@ -6,6 +6,7 @@
 //! usual as has lasted a day before, with quantiles of the rule's own errors on the last days (split conformal prediction,
 //! Vovk et al., 2005). It is computed anew from the history whenever somebody asks; nothing learns from it.
 
+use super::experts::UNLIKE;
 use super::{LEVELS, between};
 use crate::occasion::Effect;
 use crate::series::{Calendar, Series};
@@ -83,9 +84,11 @@ impl Quarters {
         let first = history.at(0).secs().div_euclid(QUARTER);
         let end = history.next_at().secs().div_euclid(QUARTER);
         let mut tops: Vec<Option<f64>> = vec![None; usize::try_from(end - first).unwrap_or(0) + 1];
-        for (at, sample) in history.iter() {
-            let place = usize::try_from(at.secs().div_euclid(QUARTER) - first).unwrap_or(usize::MAX);
-            if let (Some(top), Some(load)) = (tops.get_mut(place), sample.valid()) {
+        // a step of an hour is four quarters
+        let quarters = (i64::from(history.step().secs()) / QUARTER).max(1);
+        for (at, load) in history.iter().filter_map(|(at, sample)| Some((at, sample.valid()?))) {
+            let begin = usize::try_from(at.secs().div_euclid(QUARTER) - first).unwrap_or(usize::MAX);
+            for top in tops.iter_mut().skip(begin).take(quarters as usize) {
                 *top = Some(top.map_or(load, |t| t.max(load)));
             }
         }
@@ -122,7 +125,7 @@ impl Quarters {
             let back = self.calendar.lag_secs(at, day);
             let then = Time::from_secs(quarter * QUARTER - back);
             let Some(top) = self.top(then.secs().div_euclid(QUARTER)) else { continue };
-            let alike = if self.calendar.slot(then).rest() == slot.rest() { 1.0 } else { 0.35 };
+            let alike = if self.calendar.slot(then).rest() == slot.rest() { 1.0 } else { f64::from(UNLIKE) };
             let same = if day.is_multiple_of(7) { 1.5 } else { 1.0 };
             let weight = 0.5f64.powf(day as f64 / HALF_LIFE) * alike * same;
             values.push((top, weight));
@@ -259,6 +262,28 @@ mod tests {
             assert!((slot.at(0.5) - top).abs() < 4.0, "{slot:?}: {top}");
             assert!(slot.values.windows(2).all(|v| v[0] <= v[1]) && slot.at(0.999) < 215.0, "{slot:?}");
         }
+    }
+
+    #[test]
+    fn at_steps_of_an_hour_every_quarter_is_known() {
+        let hours = (0..8 * 24).map(|h| Sample::Valid(office(3600 * h)));
+        let history = Series::of(Time::from_secs(0), Step::from_secs(3600).unwrap(), hours);
+        let ahead = day_ahead(&history, &calendar("UTC")).unwrap();
+        for slot in &ahead.slots {
+            let usual = office(slot.from.secs() / 3600 * 3600);
+            assert!((slot.at(0.5) - usual).abs() < 6.0, "{slot:?}: {usual}");
+        }
+    }
+
+    #[test]
+    fn before_a_saturday_and_a_holiday_on_a_friday_the_days_of_rest_count() {
+        // 1970-01-01 was a Thursday: three weeks of 200 on working days and 50 on others end on the 22nd, a Thursday
+        let week = |secs: i64| if (secs / 86_400 + 3) % 7 >= 5 { 50.0 } else { 200.0 };
+        let noon = |days: i64, calendar: &Calendar| day_ahead(&series(days, week), calendar).unwrap().slots[48].at(0.5);
+        assert_eq!(noon(23, &calendar("UTC")).round(), 50.0, "a Saturday");
+        assert_eq!(noon(22, &calendar("UTC")).round(), 200.0, "a Friday");
+        let holiday = crate::occasion::parse("1970-01-23 holiday", None).unwrap();
+        assert_eq!(noon(22, &calendar("UTC").with(&holiday)).round(), 50.0, "a Friday that is a holiday");
     }
 
     #[test]

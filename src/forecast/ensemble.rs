@@ -19,7 +19,7 @@ use crate::units::Brief;
 const Q: usize = LEVELS.len();
 
 /// What was said at one origin, kept until its window has elapsed; the members' quantiles are worked out again from it.
-/// Loads are in units of the mean load known then.
+/// Loads are in the unit known then, about the mean load.
 #[derive(Debug, Clone)]
 struct Said {
     /// [`NEVER`]: nothing that could be judged.
@@ -145,6 +145,8 @@ pub struct Window {
 
 /// Experts of a second fit are tried for so many days of history before they are mixed.
 const LATE_DAYS: usize = 8;
+/// So much of the unit, said of a load that rests, is as good as nothing.
+const REST: f32 = 0.01;
 /// Standardised residuals are refreshed in so many turns, a part of the members each step.
 const TURNS: usize = 4;
 
@@ -253,7 +255,7 @@ impl Window {
         let place = origin % self.said.len();
         let (most, least) = (past.to_z(3.0 * past.peak()), past.to_z(0.0));
         let points = self.admit(draft, origin, least, most);
-        let unit = past.mean().max(1e-12);
+        let unit = past.unit();
         let row = self.spreads.row(origin);
         let said = &mut self.said[place];
         said.points = points;
@@ -290,7 +292,7 @@ impl Window {
         corrected.sort_unstable_by(f32::total_cmp);
         let calibrated = self.calibration.apply(&corrected);
         said.given = calibrated.map(|z| (past.to_load(z.clamp(least, most)) / unit) as f32);
-        said.origin = if past.recent_valid(self.window) { origin } else { NEVER };
+        said.origin = if past.recent_valid(self.window) && past.peak() > 0.0 { origin } else { NEVER };
         said.when = ahead.when;
         said.features = draft.features.map(Half::new);
         said.base = draft.base;
@@ -343,14 +345,19 @@ impl Window {
                 self.residuals[k].add(off / said.scales[k].get());
             }
         }
-        let load = (measured / f64::from(said.unit)) as f32;
+        let rests = past.is_zero(top);
+        let load = if rests { 0.0 } else { (measured / f64::from(said.unit)) as f32 };
+        let corrected = said.corrected.map(|value| if rests && value <= REST { 0.0 } else { value });
         let fan = said.fan(past.floor(), |k| self.spreads.of(origin, k));
         // the median's errors hang together for hours: chasing them costs more than it mends
         for (l, level) in LEVELS.iter().enumerate().skip(1) {
-            self.trackers[l].learn(load > said.corrected[l], *level as f32, self.track_rate);
+            // a value that was hit exactly, as zero is by a load that rests, tells nothing
+            if load != corrected[l] {
+                self.trackers[l].learn(load > corrected[l], *level as f32, self.track_rate);
+            }
         }
         self.mixture.learn(&fan, &said.mixed, load);
-        self.calibration.learn(load, &sorted(said.corrected));
+        self.calibration.learn(load, &sorted(corrected));
         self.score.learn(load, &said.given, &fan);
         if let Some(ratings) = &mut self.ratings {
             ratings.learn(load, &said.given, &fan, said.unit);

@@ -1,8 +1,9 @@
 //! The forecaster of one workload: experts → quantiles → mixture → calibration, one step at a time.
 
 use super::ensemble::Window;
-use super::experts::{Ahead, Bank, PROFILE_DAYS};
+use super::experts::{Ahead, Bank};
 use super::homework::Screening;
+use super::like::Likes;
 use super::past::Past;
 use super::shift::Detector;
 use super::{Abstention, QuantileForecast, Task, WindowForecast};
@@ -21,6 +22,7 @@ pub struct Fitted {
     pub(super) windows: Vec<Window>,
     pub(super) screening: Screening,
     shifts: Detector,
+    likes: Likes,
     forecast: QuantileForecast,
     /// What occasions make of each horizon's window.
     declared: Vec<f64>,
@@ -38,6 +40,7 @@ pub fn fit(history: &Series, task: &Task) -> Fitted {
         windows: task.horizons.iter().map(|h| Window::new(task, *h)).collect(),
         screening: Screening::default(),
         shifts: Detector::new(task.step),
+        likes: Likes::new(&task.occasions),
         forecast: QuantileForecast {
             origin: history.at(0),
             windows: task.horizons.iter().map(|h| WindowForecast { horizon: *h, ..Default::default() }).collect(),
@@ -54,7 +57,7 @@ pub fn fit(history: &Series, task: &Task) -> Fitted {
 
 /// What the occasions of the window that `from` begins make of its usual load `median`: a factor, 1 where there is none.
 /// Of several within the window the largest; one that lowers the load counts only where it holds all through.
-fn factor(calendar: &mut Calendar, past: &Past, ahead: &Ahead, from: Time, task: &Task, median: f64) -> f64 {
+fn factor(calendar: &mut Calendar, likes: &Likes, from: Time, task: &Task, median: f64) -> f64 {
     if task.occasions.is_empty() {
         return 1.0;
     }
@@ -64,9 +67,8 @@ fn factor(calendar: &mut Calendar, past: &Past, ahead: &Ahead, from: Time, task:
         let factor = match calendar.occasion(at).map(|o| o.effect) {
             Some(Effect::Times(times)) => times,
             Some(Effect::Like(date)) => {
-                let days = usize::try_from(calendar.day(at) - since_1970(date)).unwrap_or(0);
-                let top = (1..=PROFILE_DAYS).contains(&days).then(|| ahead.before(past, days, 0)).flatten();
-                top.map_or(1.0, |top| if median > 0.0 { past.to_load(top) / median } else { 1.0 })
+                let load = likes.load(calendar, since_1970(date), at);
+                load.map_or(1.0, |load| if median > 0.0 { load / median } else { 1.0 })
             }
             Some(Effect::Holiday | Effect::Exclude) | None => 1.0,
         };
@@ -84,6 +86,7 @@ impl Fitted {
             self.bank.refloor(moved);
             self.windows.iter_mut().for_each(Window::forget_pending);
         }
+        self.likes.learn(&mut self.calendar, at, sample);
         let declared = self.level(at, sample);
         self.bank.learn(&self.past, slot, declared);
         self.screen();
@@ -111,7 +114,7 @@ impl Fitted {
             let ahead = Ahead::new(&mut self.calendar, from, origin + window.horizon());
             let drafted = self.bank.points(&self.past, &now, &ahead, window.nowcast(), self.slots);
             forecast.values = window.forecast(&self.past, origin, &ahead, drafted);
-            let times = factor(&mut self.calendar, &self.past, &ahead, from, &self.task, forecast.values[0]);
+            let times = factor(&mut self.calendar, &self.likes, from, &self.task, forecast.values[0]);
             forecast.values.iter_mut().for_each(|v| *v = (*v * times).min(f64::MAX / 1e10));
             *declared = times;
         }

@@ -15,6 +15,7 @@ mod explain;
 mod fitted;
 mod flat;
 mod homework;
+mod like;
 mod members;
 mod past;
 mod residual;

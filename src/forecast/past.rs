@@ -21,8 +21,10 @@ pub struct Past {
     floor: f64,
     seen: usize,
     valid_seen: usize,
+    /// The newest first, at most so many.
     recent: VecDeque<f32>,
     recent_valid: VecDeque<bool>,
+    recent_max: usize,
     /// Largest value of each past window, as its distance from the smallest there can be, marked where every sample was Valid.
     tops: Vec<Marked>,
     /// The smallest value there can be: no load.
@@ -48,6 +50,7 @@ impl Past {
             valid_seen: 0,
             recent: VecDeque::with_capacity(hours + 1),
             recent_valid: VecDeque::with_capacity(hours + 1),
+            recent_max: hours,
             tops: vec![Marked::default(); steps],
             least: 0.0,
             next_floor: 1,
@@ -87,9 +90,9 @@ impl Past {
         self.floor as f32
     }
 
-    /// Mean load, exponentially forgotten over 3 days: the unit of losses, from what is known now.
-    pub fn mean(&self) -> f64 {
-        self.mean
+    /// The unit of losses, from what is known now: the mean load, and 5 % of the largest after days without any.
+    pub fn unit(&self) -> f64 {
+        self.mean.max(0.05 * self.peak()).max(1e-12)
     }
 
     /// The largest load of the last 7 days.
@@ -119,10 +122,8 @@ impl Past {
         }
         self.recent.push_front(if z.is_finite() { z } else { self.recent.front().copied().unwrap_or(0.0) });
         self.recent_valid.push_front(valid.is_some());
-        if self.recent.len() == self.recent.capacity().max(2) {
-            self.recent.pop_back();
-            self.recent_valid.pop_back();
-        }
+        self.recent.truncate(self.recent_max);
+        self.recent_valid.truncate(self.recent_max);
         if let Some(start) = self.newest_top() {
             let slot = start % self.tops.len();
             let clean = self.recent_valid.iter().take(self.window).all(|v| *v);
@@ -189,14 +190,14 @@ impl Past {
     }
 
     /// Carries what lies before the newest `steps` steps over to a level `by` higher, in log load, as if it had always been
-    /// there. The windows that the change falls into hold the higher of both already.
+    /// there, but not above three times the largest load that was measured. The windows that the change falls into hold the higher of both already.
     pub fn relevel(&mut self, steps: usize, by: f32) {
         let Some(newest) = self.newest_top() else { return };
         let first_new = self.seen.saturating_sub(steps);
         let end = if by > 0.0 { (first_new + 1).saturating_sub(self.window) } else { first_new };
-        let factor = f64::from(by).exp();
+        let (factor, most) = (f64::from(by).exp(), 3.0 * self.peak());
         for start in (newest + 1).saturating_sub(self.tops.len())..end.min(newest + 1) {
-            let load = self.to_load(self.kept(start)) * factor;
+            let load = (self.to_load(self.kept(start)) * factor).min(most);
             let slot = start % self.tops.len();
             self.tops[slot] = Marked::new(self.to_z(load) - self.least, self.tops[slot].marked());
         }

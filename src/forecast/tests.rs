@@ -1,6 +1,7 @@
 use super::*;
 use crate::series::{Sample, Series};
 use proptest::prelude::*;
+use rand::Rng as _;
 use std::f64::consts::TAU;
 
 fn task(step_secs: u32, horizons: &[usize], window: usize) -> Task {
@@ -202,6 +203,9 @@ fn a_declared_factor_and_a_declared_example_hold_for_their_hours() {
     assert!((like / usual - 1.0).abs() < 0.1, "{like}");
     let like = noon(8, "1970-01-09 like=1970-01-06", peak);
     assert!(like > 450.0, "{like}");
+    // and that day was declared itself, and lies further back than two weeks
+    let like = noon(22, "1970-01-06 exclude; 1970-01-23 like=1970-01-06", peak);
+    assert!((490.0..520.0).contains(&like), "{like}");
 }
 
 #[test]
@@ -281,4 +285,39 @@ proptest! {
         prop_assert!(forecasts.iter().all(honest));
         prop_assert_eq!(forecasts, walk(&task, &samples));
     }
+}
+
+#[test]
+fn a_load_that_rests_for_days_does_not_wear_down_what_is_said_of_its_hours() {
+    // ten hours of work a day, zero otherwise: misses of the upper quantile are counted in the hours of work alone
+    let task = task(300, &[3], 1);
+    let mut random = crate::rng::stream(7, "work");
+    let mut load = |i: usize| {
+        let noise: f64 = random.random();
+        if (96..216).contains(&(i % 288)) { 100.0 + 40.0 * noise } else { 0.0 }
+    };
+    let loads: Vec<f64> = (0..288 * 21).map(&mut load).collect();
+    let forecasts = walk(&task, &loads.iter().map(|load| Sample::Valid(*load)).collect::<Vec<_>>());
+    let scored: Vec<usize> = (288 * 7..loads.len() - 3).filter(|i| loads[i + 3] > 0.0).collect();
+    let hits = scored.iter().filter(|i| loads[**i + 3] <= forecasts[**i].windows[0].at(0.95)).count();
+    let share = hits as f64 / scored.len() as f64;
+    assert!((share - 0.95).abs() < 0.02, "{share}");
+}
+
+#[test]
+fn after_days_without_any_load_losses_are_still_numbers_that_can_be_compared() {
+    // a week of work, ten days of rest, and work again
+    let task = task(300, &[3], 1);
+    let load = |i: usize| if (7..17).contains(&(i / 288)) { 0.0 } else { wave(i, 300) };
+    let samples: Vec<Sample> = (0..288 * 23).map(|i| Sample::Valid(load(i))).collect();
+    let mut fitted = fit(&Series::new(Time::from_secs(0), task.step, 1), &task);
+    let mut said = Vec::new();
+    for (i, sample) in samples.iter().enumerate() {
+        fitted.observe(Time::from_secs(0) + task.step.times(i), *sample);
+        said.push(fitted.predict());
+    }
+    let back = 288 * 20..samples.len() - 3;
+    let error = back.clone().map(|i| (load(i + 3) - said[i].windows[0].at(0.5)).abs()).sum::<f64>() / back.len() as f64;
+    assert!(error < 8.0, "three days after work has begun again the median is off by {error}");
+    assert!(said.last().unwrap().abstains.is_none(), "{:?}", said.last().unwrap().abstains);
 }

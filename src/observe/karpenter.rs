@@ -101,6 +101,11 @@ impl Karpenter {
         self.read().pools.values().filter_map(|p| p.as_ref().ok().cloned()).collect()
     }
 
+    /// Whether there is a NodePool of this name, though it could not be read.
+    pub fn has_pool(&self, name: &str) -> bool {
+        self.read().pools.contains_key(name)
+    }
+
     /// NodeClaims, by name.
     pub fn claims(&self) -> Vec<Arc<NodeClaimView>> {
         self.read().claims.values().cloned().collect()

@@ -6,7 +6,6 @@
 use super::{Calendar, Sample};
 use crate::occasion::Occasion;
 use crate::units::{Step, Time};
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What else is known about one step. All unknown by default.
@@ -43,12 +42,16 @@ pub enum Doubt {
 
 /// A load below this share of the lowest usual one is a collapse.
 const COLLAPSE: f64 = 0.2;
-/// Collapsed steps before the load is believed again without further evidence: a lasting fall is a new truth.
+/// A collapsed or frozen load is believed again after so long without further evidence: what lasts is a new truth.
 const BELIEVED_AFTER: Duration = Duration::from_secs(2 * 3600);
 /// A frozen gauge repeats itself for so long.
 const FROZEN: Duration = Duration::from_secs(10 * 60);
 /// A doubled series stays doubled; believed after so long, like any level shift.
 const DOUBLED: Duration = Duration::from_secs(20 * 60);
+/// Where the load has doubled so often within a week it does so by itself, as small counts do.
+const USUAL: usize = 3;
+/// That week.
+const WEEK_DAYS: usize = 7;
 /// Days of history behind "usual".
 const DAYS: usize = 3;
 
@@ -57,8 +60,8 @@ const DAYS: usize = 3;
 pub struct Quality {
     calendar: Calendar,
     step: Step,
-    /// Lowest believed load of each half hour of the last days.
-    lows: Vec<VecDeque<f64>>,
+    /// Lowest believed load of each half hour of the last days, the newest first; NaN: not known.
+    lows: Box<[[f64; DAYS]; HALF_HOURS]>,
     current: Option<(usize, f64)>,
     last: Option<f64>,
     same: usize,
@@ -66,6 +69,8 @@ pub struct Quality {
     steps: usize,
     low_run: usize,
     doubled_from: Option<(f64, usize)>,
+    /// Steps at which the load has doubled last, the newest first.
+    doublings: [Option<usize>; USUAL],
 }
 
 const HALF_HOURS: usize = 48;
@@ -76,7 +81,7 @@ impl Quality {
         Quality {
             calendar: Calendar::new(time_zone, step),
             step,
-            lows: vec![VecDeque::with_capacity(DAYS + 1); HALF_HOURS],
+            lows: Box::new([[f64::NAN; DAYS]; HALF_HOURS]),
             current: None,
             last: None,
             same: 0,
@@ -84,6 +89,7 @@ impl Quality {
             steps: 0,
             low_run: 0,
             doubled_from: None,
+            doublings: [None; USUAL],
         }
     }
 
@@ -141,13 +147,15 @@ impl Quality {
     /// The lowest believed load of the last days within an hour of this time of day. None: not known.
     pub fn low(&mut self, at: Time) -> Option<f64> {
         let slot = self.half_hour(at);
-        let around = [slot, (slot + 1) % HALF_HOURS, (slot + HALF_HOURS - 1) % HALF_HOURS];
-        let around = around.map(|slot| self.lows.get(slot));
-        let known = around.iter().all(|lows| lows.is_some_and(|l| !l.is_empty()));
-        known.then(|| around.into_iter().flatten().flatten().copied().fold(f64::INFINITY, f64::min))
+        let low = |slot: usize| self.lows.get(slot)?.iter().copied().filter(|low| !low.is_nan()).reduce(f64::min);
+        let around = [(slot + 1) % HALF_HOURS, (slot + HALF_HOURS - 1) % HALF_HOURS];
+        // steps of an hour leave every other half hour empty
+        let here = low(slot)?;
+        Some(around.into_iter().filter_map(low).fold(here, f64::min))
     }
 
-    /// The very same non-zero value for 10 minutes and at least 3 steps, where at least 9 of 10 steps have changed so far.
+    /// The very same non-zero value for 10 minutes and at least 3 steps, and for 2 hours at most, where at least 9 of 10
+    /// steps have changed so far.
     fn frozen(&mut self, value: f64) -> Option<Doubt> {
         self.steps += 1;
         if self.last == Some(value) {
@@ -156,12 +164,13 @@ impl Quality {
             self.same = 0;
             self.changes += 1;
         }
-        let long = self.same >= self.step.cover(FROZEN).max(3);
+        let least = self.step.cover(FROZEN).max(3);
+        let long = (least..least.max(self.step.cover(BELIEVED_AFTER))).contains(&self.same);
         let lively = self.steps > self.step.per_day() && (self.changes + self.same) * 10 >= self.steps * 9;
         (long && lively && value > 0.0).then_some(Doubt::Frozen)
     }
 
-    /// Exactly twice the last believed load (within 1 %), and near twice it since.
+    /// Exactly twice the last believed load (within 1 %), and near twice it since, where that is rare.
     fn doubled(&mut self, value: f64) -> Option<Doubt> {
         let last = self.last.unwrap_or(0.0);
         if let Some((before, since)) = self.doubled_from {
@@ -172,8 +181,11 @@ impl Quality {
         }
         let settled = self.steps > self.step.per_day();
         if settled && last > 0.0 && (value / last - 2.0).abs() < 0.01 {
-            self.doubled_from = Some((last, 0));
-            return Some(Doubt::Doubled);
+            let lately = |at: &Option<usize>| at.is_some_and(|at| self.steps - at <= WEEK_DAYS * self.step.per_day());
+            let usual = self.doublings.iter().all(lately);
+            self.doublings = [Some(self.steps), self.doublings[0], self.doublings[1]];
+            self.doubled_from = (!usual).then_some((last, 0));
+            return self.doubled_from.map(|_| Doubt::Doubled);
         }
         None
     }
@@ -193,10 +205,8 @@ impl Quality {
             Some((open, low)) if open == slot => Some((slot, low.min(value))),
             Some((open, low)) => {
                 if let Some(lows) = self.lows.get_mut(open) {
-                    lows.push_back(low);
-                    if lows.len() > DAYS {
-                        lows.pop_front();
-                    }
+                    lows.rotate_right(1);
+                    lows[0] = low;
                 }
                 Some((slot, value))
             }
@@ -264,6 +274,11 @@ mod tests {
         let judged = after_three_days(&[123.0; 30]);
         assert!(judged[..10].iter().all(|j| j.1.is_none()));
         assert!(judged[10..].iter().all(|j| j.1 == Some(Doubt::Frozen)));
+        let judged = after_three_days(&[123.0; 300]);
+        assert!(
+            judged[119].1.is_some() && judged[120..].iter().all(|j| j.1.is_none()),
+            "after two hours it is a new truth"
+        );
         let mut idle = Quality::new(Step::MINUTE, "UTC");
         for i in 0..3000 {
             let verdict = idle.judge(Time::from_secs(60 * i), Some(0.0), NONE);
@@ -278,6 +293,25 @@ mod tests {
         let judged = after_three_days(&twice);
         assert!(judged[..20].iter().all(|j| j.1 == Some(Doubt::Doubled)));
         assert!(judged[20..].iter().all(|j| j.1.is_none()));
+    }
+
+    #[test]
+    fn small_counts_double_by_themselves() {
+        let mut quality = Quality::new(Step::MINUTE, "UTC");
+        let count = |minute: i64| if minute / 7 * 7919 % 5 < 2 { 2.0 } else { 1.0 };
+        let mut doubted = |minutes: std::ops::Range<i64>| {
+            minutes.filter(|m| quality.judge(Time::from_secs(60 * m), Some(count(*m)), NONE).1.is_some()).count()
+        };
+        // on the first day nothing is known; then three rises of 14 minutes are doubted, and no more
+        assert_eq!([doubted(0..1440), doubted(1440..2880), doubted(2880..30_000)], [0, 3 * 14, 0]);
+    }
+
+    #[test]
+    fn a_collapse_is_seen_at_steps_of_an_hour() {
+        let mut quality = Quality::new(Step::from_secs(3600).unwrap(), "UTC");
+        let mut judge = |hour: i64, load| quality.judge(Time::from_secs(3600 * hour), Some(load), NONE).1;
+        assert!((0..96).all(|hour| judge(hour, 100.0 + (hour % 24) as f64).is_none()));
+        assert_eq!([judge(96, 3.0), judge(97, 2.0), judge(98, 1.0)], [Some(Doubt::Reset), Some(Doubt::Outage), None]);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::{
     BUFFER_GROUP, Backend, BackendChoice, BufferView, Leave, MANAGED_LABEL, POOL_LABEL, POOL_LEDGER, PoolLedger,
     SLOT_LABEL, SlotSet, choose, leave, priority_class, quota, room,
 };
-use crate::actuate::{Call, FIELD_MANAGER, WriteError};
+use crate::actuate::executor::ask;
+use crate::actuate::{Call, Executor, FIELD_MANAGER, Fence, WriteError};
 use crate::plan::pool::PoolReason;
 use crate::units::Time;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -12,6 +13,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a pool's objects are answered for without being renewed.
@@ -22,8 +24,6 @@ const RENEW_BEFORE: Duration = Duration::from_secs(20 * 60);
 const STUCK: Duration = Duration::from_secs(3);
 /// Pods that are looked at for that, and remembered, at most.
 const PENDING_MAX: u32 = 500;
-/// Longest time of one call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Objects of one kind that a pool has at most.
 const OBJECTS_MAX: u32 = 500;
 
@@ -65,16 +65,13 @@ pub struct Kept {
 
 /// Keeps pools as they should be.
 pub struct Keeper {
-    client: Client,
+    executor: Arc<Executor>,
     /// Pools whose buffers nobody acted on.
     silent: BTreeSet<String>,
     classed: bool,
     /// Pods that are nominated and not bound: since when, and whether a nudge was given.
     stuck: BTreeMap<String, (Time, bool)>,
 }
-
-/// Whether this copy may write now.
-type Fence<'a> = dyn Fn() -> Result<(), String> + Send + Sync + 'a;
 
 fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
@@ -86,17 +83,6 @@ fn deployments() -> ApiResource {
 
 fn templates() -> ApiResource {
     resource("", "v1", "PodTemplate")
-}
-
-async fn ask<T>(call: Call, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, WriteError> {
-    match tokio::time::timeout(CALL_TIMEOUT, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(WriteError::of(call, error)),
-        Err(_) => {
-            let message = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
-            Err(WriteError::Unreachable { call, message })
-        }
-    }
 }
 
 fn gone(result: Result<(), WriteError>) -> Result<(), WriteError> {
@@ -128,7 +114,7 @@ pub async fn ours(client: &Client, served: &[String]) -> Result<Vec<Ours>, Write
         let call = Call { verb: "list", resource: kind.plural.clone(), object: "all namespaces".into() };
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
         let selector = format!("{}={},{POOL_LABEL}", MANAGED_LABEL.0, MANAGED_LABEL.1);
-        let listed = match ask(call, api.list(&ListParams::default().labels(&selector))).await {
+        let listed = match ask(&call, api.list(&ListParams::default().labels(&selector))).await {
             // the cluster has no such kind
             Err(WriteError::Gone(_)) => continue,
             other => other?,
@@ -147,8 +133,8 @@ pub async fn ours(client: &Client, served: &[String]) -> Result<Vec<Ours>, Write
 
 impl Keeper {
     /// A keeper that has done nothing.
-    pub fn new(client: Client) -> Keeper {
-        Keeper { client, silent: BTreeSet::new(), classed: false, stuck: BTreeMap::new() }
+    pub fn new(executor: Arc<Executor>) -> Keeper {
+        Keeper { executor, silent: BTreeSet::new(), classed: false, stuck: BTreeMap::new() }
     }
 
     /// One round for one pool. `served`: versions of CapacityBuffer that the cluster has.
@@ -214,16 +200,14 @@ impl Keeper {
                 continue;
             }
             if !wanted.contains(name) || !matches!(backend, Some(Backend::Placeholders)) {
-                fence().map_err(WriteError::Fenced)?;
-                self.delete(standing, &deployments(), name).await?;
+                self.delete(standing, &deployments(), name, fence).await?;
                 kept.writes += 1;
             }
         }
         for (name, view) in &views {
             if !wanted.contains(name) || !matches!(backend, Some(Backend::CapacityBuffer(_))) {
-                fence().map_err(WriteError::Fenced)?;
                 let Some(buffer) = buffers.get(*name) else { continue };
-                let (writes, gone) = self.leave(now, standing, served, buffer, view).await?;
+                let (writes, gone) = self.leave(now, standing, served, (buffer, view), fence).await?;
                 kept.writes += writes;
                 kept.left += usize::from(!gone);
             }
@@ -242,7 +226,11 @@ impl Keeper {
     ) -> Option<u32> {
         let kind = resource("", "v1", "ResourceQuota");
         let call = Call { verb: "list", resource: kind.plural.clone(), object: standing.namespace.clone() };
-        let listed = match ask(call, self.api(standing, &kind).list(&ListParams::default().limit(OBJECTS_MAX))).await {
+        let listed = match self
+            .executor
+            .ask(&call, self.api(standing, &kind).list(&ListParams::default().limit(OBJECTS_MAX)))
+            .await
+        {
             Ok(listed) => listed.items,
             Err(error) => {
                 problems.push(format!("quotas are not regarded: {error}"));
@@ -261,7 +249,7 @@ impl Keeper {
     }
 
     fn api(&self, standing: &Standing, kind: &ApiResource) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &standing.namespace, kind)
+        Api::namespaced_with(self.executor.client.clone(), &standing.namespace, kind)
     }
 
     async fn list(
@@ -272,30 +260,44 @@ impl Keeper {
         let call = Call { verb: "list", resource: kind.plural.clone(), object: standing.namespace.clone() };
         let selector = format!("{}={},{POOL_LABEL}={}", MANAGED_LABEL.0, MANAGED_LABEL.1, standing.pool);
         let params = ListParams::default().labels(&selector).limit(OBJECTS_MAX);
-        let listed = match ask(call, self.api(standing, kind).list(&params)).await {
+        let listed = match self.executor.ask(&call, self.api(standing, kind).list(&params)).await {
             Err(WriteError::Gone(_)) => return Ok(BTreeMap::new()),
             other => other?,
         };
         Ok(listed.items.into_iter().map(|o| (o.name_any(), o)).collect())
     }
 
-    async fn apply(&self, namespace: Option<&str>, kind: &ApiResource, object: &Value) -> Result<(), WriteError> {
+    async fn apply(
+        &self,
+        namespace: Option<&str>,
+        kind: &ApiResource,
+        object: &Value,
+        fence: &Fence<'_>,
+    ) -> Result<(), WriteError> {
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let place = namespace.map_or(name.to_owned(), |n| format!("{n}/{name}"));
         let api: Api<DynamicObject> = match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
-            None => Api::all_with(self.client.clone(), kind),
+            Some(namespace) => Api::namespaced_with(self.executor.client.clone(), namespace, kind),
+            None => Api::all_with(self.executor.client.clone(), kind),
         };
         let call = Call { verb: "patch", resource: kind.plural.clone(), object: place };
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        ask(call, api.patch(name, &params, &Patch::Apply(object))).await.map(drop)
+        self.executor.turn(false, fence).await?;
+        self.executor.ask(&call, api.patch(name, &params, &Patch::Apply(object))).await.map(drop)
     }
 
-    async fn delete(&self, standing: &Standing, kind: &ApiResource, name: &str) -> Result<(), WriteError> {
+    async fn delete(
+        &self,
+        standing: &Standing,
+        kind: &ApiResource,
+        name: &str,
+        fence: &Fence<'_>,
+    ) -> Result<(), WriteError> {
         let object = format!("{}/{name}", standing.namespace);
         let call = Call { verb: "delete", resource: kind.plural.clone(), object };
         let params = DeleteParams::background();
-        gone(ask(call, self.api(standing, kind).delete(name, &params)).await.map(drop))
+        self.executor.turn(false, fence).await?;
+        gone(self.executor.ask(&call, self.api(standing, kind).delete(name, &params)).await.map(drop))
     }
 
     /// The ledger to write with a set of this digest. None: what is there is as it should be.
@@ -321,12 +323,11 @@ impl Keeper {
         fence: &Fence<'_>,
     ) -> Result<u64, WriteError> {
         let Some(ledger) = Keeper::ledger(now, standing, set, there) else { return Ok(0) };
-        fence().map_err(WriteError::Fenced)?;
         if !self.classed {
-            self.apply(None, &resource("scheduling.k8s.io", "v1", "PriorityClass"), &priority_class()).await?;
+            self.apply(None, &resource("scheduling.k8s.io", "v1", "PriorityClass"), &priority_class(), fence).await?;
             self.classed = true;
         }
-        self.apply(Some(&standing.namespace), &deployments(), &set.deployment(&ledger)).await.map(|()| 1)
+        self.apply(Some(&standing.namespace), &deployments(), &set.deployment(&ledger), fence).await.map(|()| 1)
     }
 
     async fn buffer(
@@ -339,10 +340,9 @@ impl Keeper {
         fence: &Fence<'_>,
     ) -> Result<u64, WriteError> {
         let Some(ledger) = Keeper::ledger(now, standing, set, there) else { return Ok(0) };
-        fence().map_err(WriteError::Fenced)?;
-        self.apply(Some(&standing.namespace), &templates(), &set.pod_template()).await?;
+        self.apply(Some(&standing.namespace), &templates(), &set.pod_template(), fence).await?;
         let kind = resource(BUFFER_GROUP, version, "CapacityBuffer");
-        self.apply(Some(&standing.namespace), &kind, &set.buffer(version, &ledger)).await.map(|()| 2)
+        self.apply(Some(&standing.namespace), &kind, &set.buffer(version, &ledger), fence).await.map(|()| 2)
     }
 
     async fn leave(
@@ -350,8 +350,8 @@ impl Keeper {
         now: Time,
         standing: &Standing,
         served: &[String],
-        there: &DynamicObject,
-        view: &BufferView,
+        (there, view): (&DynamicObject, &BufferView),
+        fence: &Fence<'_>,
     ) -> Result<(u64, bool), WriteError> {
         let Some(version) = served.first() else { return Ok((0, true)) };
         let kind = resource(BUFFER_GROUP, version, "CapacityBuffer");
@@ -371,11 +371,13 @@ impl Keeper {
                 let call = Call { verb: "patch", resource: kind.plural.clone(), object };
                 let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
                 let api = self.api(standing, &kind);
-                gone(ask(call, api.patch(&name, &params, &Patch::Merge(&patch))).await.map(drop)).map(|()| (1, false))
+                self.executor.turn(false, fence).await?;
+                gone(self.executor.ask(&call, api.patch(&name, &params, &Patch::Merge(&patch))).await.map(drop))
+                    .map(|()| (1, false))
             }
             Leave::Delete => {
-                self.delete(standing, &kind, &name).await?;
-                self.delete(standing, &templates(), &name).await.map(|()| (2, true))
+                self.delete(standing, &kind, &name, fence).await?;
+                self.delete(standing, &templates(), &name, fence).await.map(|()| (2, true))
             }
         }
     }
@@ -389,10 +391,10 @@ impl Keeper {
         fence: &Fence<'_>,
     ) -> Result<u64, WriteError> {
         let kind = resource("", "v1", "Pod");
-        let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        let all: Api<DynamicObject> = Api::all_with(self.executor.client.clone(), &kind);
         let call = Call { verb: "list", resource: "pods".into(), object: "all namespaces".into() };
         let pending = ListParams::default().fields("status.phase=Pending,spec.nodeName=").limit(PENDING_MAX);
-        let listed = ask(call, all.list(&pending)).await?;
+        let listed = self.executor.ask(&call, all.list(&pending)).await?;
         let nominated = |o: &&DynamicObject| {
             let node = o.data.pointer("/status/nominatedNodeName").and_then(Value::as_str);
             node.is_some_and(|n| !n.is_empty()) && !o.labels().contains_key(SLOT_LABEL)
@@ -411,14 +413,16 @@ impl Keeper {
             .collect();
         for uid in stuck {
             for namespace in namespaces {
-                let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+                let api: Api<DynamicObject> = Api::namespaced_with(self.executor.client.clone(), namespace, &kind);
                 let call = Call { verb: "list", resource: "pods".into(), object: namespace.clone() };
                 let slots = ListParams::default().labels(SLOT_LABEL).fields("status.phase=Running").limit(1);
-                let Some(slot) = ask(call, api.list(&slots)).await?.items.into_iter().next() else { continue };
-                fence().map_err(WriteError::Fenced)?;
+                let Some(slot) = self.executor.ask(&call, api.list(&slots)).await?.items.into_iter().next() else {
+                    continue;
+                };
+                self.executor.turn(true, fence).await?;
                 let name = slot.name_any();
                 let call = Call { verb: "delete", resource: "pods".into(), object: format!("{namespace}/{name}") };
-                gone(ask(call, api.delete(&name, &DeleteParams::default())).await.map(drop))?;
+                gone(self.executor.ask(&call, api.delete(&name, &DeleteParams::default())).await.map(drop))?;
                 nudges += 1;
                 break;
             }

@@ -1,6 +1,7 @@
 //! The task that brings pools about.
 
 use super::super::lease::Right;
+use crate::actuate::Executor;
 use crate::actuate::pool::{self, Backend, Keeper, Kept, Ours, Standing};
 use crate::clock::Clock;
 use crate::observe::{Capability, Cluster, Karpenter};
@@ -33,6 +34,7 @@ pub(super) struct Wanted {
 /// What the task that writes is given.
 pub(in crate::daemon) struct Hands {
     pub client: kube::Client,
+    pub executor: Arc<Executor>,
     pub nodes: Arc<Karpenter>,
     pub cluster: Arc<Cluster>,
     pub right: Right,
@@ -55,7 +57,7 @@ impl Hands {
 
 /// Brings about what is wanted until told to stop.
 pub(in crate::daemon) async fn keep(mut hands: Hands, mut stop: watch::Receiver<bool>) {
-    let mut keeper = Keeper::new(hands.client.clone());
+    let mut keeper = Keeper::new(hands.executor.clone());
     let mut swept: Option<Time> = None;
     let mut tries = 0;
     loop {

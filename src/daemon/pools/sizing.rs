@@ -226,8 +226,8 @@ impl Pool {
     pub fn fits(&self, nodes: &Karpenter) -> Option<String> {
         let wanted = self.config.node_pool.as_ref()?;
         let known = matches!(nodes.karpenter(), Capability::Served(_)) && nodes.synced();
-        let there = nodes.pools().iter().any(|p| p.name == *wanted);
-        (known && !there).then(|| format!("the NodePool {wanted} is not there: slots of it stay Pending"))
+        (known && !nodes.has_pool(wanted))
+            .then(|| format!("the NodePool {wanted} is not there: slots of it stay Pending"))
     }
 }
 

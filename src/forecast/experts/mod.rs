@@ -20,6 +20,7 @@ pub use level::Levels;
 pub use linear::Gram;
 pub use ridge::{FEATURES, Ridge};
 pub use screen::keep;
+pub use seasonal::UNLIKE;
 pub use two_part::{Idle, Rest, TwoPart};
 
 use super::past::{Past, Refloor};
@@ -246,10 +247,19 @@ impl Bank {
         Now { profile: seasonal::profile(past, &ahead), ahead }
     }
 
-    /// How far the newest window is from usual, in log load. None: it is not known.
+    /// How far the newest window is from usual and from yesterday, whichever is nearer, 0 where it lies between: the
+    /// logarithm of how many times. None: it is not known, or the load or the usual one rests, below the floor: of that
+    /// nothing is a multiple.
     pub fn gap(&self, past: &Past, now: &Now) -> Option<f32> {
-        let known = past.recent_valid(past.window()) && !self.levels.declared;
-        known.then_some(past.recent_top(past.window()) - now.profile)
+        if !past.recent_valid(past.window()) || self.levels.declared {
+            return None;
+        }
+        let above = |z: f32| Some(past.to_load(z) as f32).filter(|load| *load > past.floor());
+        let load = above(past.recent_top(past.window()))?;
+        let usual = (load / above(now.profile)?).ln();
+        let Some(before) = now.ahead.before(past, 1, 0).and_then(above) else { return Some(usual) };
+        let since = (load / before).ln();
+        Some(if usual * since <= 0.0 { 0.0 } else { usual.abs().min(since.abs()).copysign(usual) })
     }
 
     /// The load has shifted for good, `by` in log load.

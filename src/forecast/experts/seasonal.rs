@@ -32,6 +32,9 @@ pub fn maximum(past: &Past, ahead: &Ahead, days: usize) -> Option<f32> {
 
 /// Recency: the weight of a day halves in so many days.
 const HALF_LIFE: f32 = 5.0;
+/// The weight of a day of rest for a working day, and the other way round: little enough that before any of them the days
+/// alike of two weeks outweigh the others.
+pub const UNLIKE: f32 = 0.2;
 
 /// Weighted median of the same local slot of the last 14 days; NaN on the first day.
 pub fn profile(past: &Past, ahead: &Ahead) -> f32 {
@@ -45,7 +48,7 @@ pub fn profile(past: &Past, ahead: &Ahead) -> f32 {
             continue;
         }
         let then = (usize::from(ahead.slot.weekday) + 7 * PROFILE_DAYS - day) % 7;
-        let alike = if (then >= 5) == ahead.slot.rest() { 1.0 } else { 0.35 };
+        let alike = if (then >= 5) == ahead.slot.rest() { 1.0 } else { UNLIKE };
         let same = if day.is_multiple_of(7) { 1.5 } else { 1.0 };
         let weight = 0.5f32.powf(day as f32 / HALF_LIFE) * alike * same;
         values[n] = (top, weight);
