@@ -98,7 +98,7 @@ fn of_cluster(args: &Args, wanted: Option<(&str, &str)>) -> Result<Vec<LeadLine>
     runtime.shutdown_background();
     let mut times = LeadTimes::default();
     for pod in found? {
-        if wanted.is_none_or(|(_, name)| pod.workload.as_deref() == Some(name)) {
+        if wanted.is_none_or(|(_, name)| pod.workload.as_ref().is_some_and(|of| of.name == name)) {
             times.learn(&pod.start);
         }
     }

@@ -36,6 +36,8 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// No source is waited for longer than this, whatever its timeout: meanwhile the loop stands still.
 const FETCH_MAX: Duration = Duration::from_secs(60);
+/// Longest time after the decisions of one step in which forecasters do their homework: meanwhile the loop stands still.
+const STUDY_MAX: Duration = Duration::from_secs(15);
 
 /// All that the loop works with.
 pub(super) struct Ticker {
@@ -303,7 +305,7 @@ impl Ticker {
         }
         let asked = questions(by_source, step).into_iter().filter_map(|(name, wanted)| {
             let source = self.sources.get(&name)?.clone();
-            Some(async move { poll(source.as_ref(), wanted, to, step, step.duration() / 2).await })
+            Some(async move { poll(source.as_ref(), wanted, to, step, (step.duration() / 2).min(FETCH_MAX)).await })
         });
         let mut by_workload: BTreeMap<Workload, Vec<Fed>> = BTreeMap::new();
         for fed in futures::future::join_all(asked).await.into_iter().flatten() {
@@ -329,13 +331,14 @@ impl Ticker {
         self.ahead.send_replace(Arc::new(ahead));
     }
 
-    /// Lets forecasters do their homework after the decisions, for a tenth of a step at most: there are 15 minutes for it,
-    /// and what is left then is done on the tick.
+    /// Lets forecasters do their homework after the decisions, for a tenth of a step or [`STUDY_MAX`] at most: there are 15
+    /// minutes for it, and what is left then is done on the tick.
     async fn study(&mut self) {
         let begun = self.clock.now();
+        let most = (self.config.workloads.step.duration() / 10).min(STUDY_MAX);
         for (tended, _) in self.tended.values_mut() {
             tended.study().await;
-            if self.clock.now().since(begun) > self.config.workloads.step.duration() / 10 {
+            if self.clock.now().since(begun) > most {
                 break;
             }
         }

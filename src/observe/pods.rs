@@ -32,8 +32,8 @@ const BURST_PAUSE: Duration = Duration::from_secs(10);
 /// A burst is over after this time.
 const BURST_OVER: Duration = Duration::from_secs(120);
 
-/// Namespace and name: of a workload, or of a pod.
-type Name = (String, String);
+/// Workloads whose lead times are remembered though they have no pods, about.
+const GONE_MAX: usize = 10_000;
 
 #[derive(Debug, Clone)]
 struct Followed {
@@ -88,28 +88,26 @@ impl Life {
 #[derive(Debug, Default)]
 struct Inner {
     /// By workload and pod name.
-    pods: BTreeMap<Name, BTreeMap<String, Followed>>,
+    pods: BTreeMap<Workload, BTreeMap<String, Followed>>,
     followed: usize,
     nodes: BTreeMap<String, NodeMarks>,
-    raises: BTreeMap<Name, VecDeque<Time>>,
-    times: BTreeMap<Name, LeadTimes>,
+    raises: BTreeMap<Workload, VecDeque<Time>>,
+    times: BTreeMap<Workload, LeadTimes>,
     bursts: VecDeque<f64>,
-    listing: Option<BTreeSet<Name>>,
+    /// Namespaces and names of the pods, and names of the nodes, of a list that is not complete.
+    listing: Option<BTreeSet<(String, String)>>,
+    listing_nodes: Option<BTreeSet<String>>,
 }
 
 /// What is known of pods and nodes.
 #[derive(Debug, Default)]
 pub struct Pods(Mutex<Inner>);
 
-fn name(workload: &Workload) -> Name {
-    (workload.namespace.clone(), workload.name.clone())
-}
-
 impl Pods {
     /// A floor of ours rose: pods that are created soon are created for it.
     pub fn raised(&self, workload: &Workload, at: Time) {
         let mut inner = self.lock();
-        let raises = inner.raises.entry(name(workload)).or_default();
+        let raises = inner.raises.entry(workload.clone()).or_default();
         raises.push_back(at);
         let excess = raises.len().saturating_sub(RAISES_MAX);
         raises.drain(..excess);
@@ -118,18 +116,17 @@ impl Pods {
     /// The lead times of a workload; starts under way count as "at least so long". Empty where none was seen.
     pub fn lead_times(&self, workload: &Workload, now: Time) -> LeadTimes {
         let inner = self.lock();
-        let of = name(workload);
-        let mut times = inner.times.get(&of).cloned().unwrap_or_default();
-        inner.under_way(&of, now).for_each(|start| times.learn(&start));
+        let mut times = inner.times.get(workload).cloned().unwrap_or_default();
+        inner.under_way(workload, now).for_each(|start| times.learn(&start));
         times
     }
 
     /// The lead times of these workloads together.
     pub fn all_lead_times<'a>(&self, workloads: impl IntoIterator<Item = &'a Workload>, now: Time) -> LeadTimes {
         let inner = self.lock();
-        let wanted: BTreeSet<Name> = workloads.into_iter().map(name).collect();
+        let wanted: BTreeSet<&Workload> = workloads.into_iter().collect();
         let mut times = LeadTimes::default();
-        for of in &wanted {
+        for of in wanted {
             inner.times.get(of).into_iter().for_each(|t| times.absorb(t));
             inner.under_way(of, now).for_each(|start| times.learn(&start));
         }
@@ -144,7 +141,7 @@ impl Pods {
     /// Pods of a workload that are not over by the hash of their template, the one with the newest pod first.
     pub fn versions(&self, workload: &Workload) -> Vec<(String, Replicas)> {
         let mut versions = BTreeMap::<String, (Option<Time>, Replicas)>::new();
-        for pod in self.lock().of(&name(workload)).filter(|p| p.life != Life::Over) {
+        for pod in self.lock().of(workload).filter(|p| p.life != Life::Over) {
             let (newest, count) = versions.entry(pod.version.clone()).or_default();
             *newest = pod.created.max(*newest);
             *count += 1;
@@ -158,13 +155,13 @@ impl Pods {
     pub fn unhealthy(&self, workload: &Workload) -> bool {
         let inner = self.lock();
         let lives: Vec<Life> =
-            inner.of(&name(workload)).map(|p| p.life).filter(|l| !matches!(l, Life::Leaving | Life::Over)).collect();
+            inner.of(workload).map(|p| p.life).filter(|l| !matches!(l, Life::Leaving | Life::Over)).collect();
         lives.iter().filter(|l| **l == Life::Broken).count() * BROKEN > lives.len()
     }
 
     /// When the newest pod of a workload was created. None: it has no pods.
     pub fn newest(&self, workload: &Workload) -> Option<Time> {
-        self.lock().of(&name(workload)).filter_map(|p| p.created).max()
+        self.lock().of(workload).filter_map(|p| p.created).max()
     }
 
     /// Once a minute: what raises are over tell the pace of creation.
@@ -178,6 +175,10 @@ impl Pods {
             }
         }
         inner.raises.retain(|_, raises| !raises.is_empty());
+        let Inner { times, pods, .. } = &mut *inner;
+        if times.len() > pods.len() + GONE_MAX {
+            times.retain(|workload, _| pods.contains_key(workload));
+        }
         for (workload, at) in over {
             let starts = inner.of(&workload).filter_map(|p| p.start.as_ref());
             let mut burst: Vec<Time> = starts.map(|s| s.created).filter(|t| *t >= at && *t < at + BURST_OVER).collect();
@@ -197,7 +198,11 @@ impl Pods {
     }
 
     pub(super) fn keep_node(&self, node: &Node) {
-        self.lock().nodes.insert(node.name_any(), NodeMarks::of(node));
+        let mut inner = self.lock();
+        if let Some(listing) = &mut inner.listing_nodes {
+            listing.insert(node.name_any());
+        }
+        inner.nodes.insert(node.name_any(), NodeMarks::of(node));
     }
 
     pub(super) fn drop_node(&self, node: &Node) {
@@ -206,11 +211,11 @@ impl Pods {
 
     /// A pod as it is now.
     pub(super) fn keep(&self, pod: &Pod, now: Time) {
-        let Some(of) = super::starts::workload(pod) else { return };
+        let Some(workload) = super::starts::workload(pod) else { return };
         let mut inner = self.lock();
-        let (workload, pod_name) = ((pod.namespace().unwrap_or_default(), of), pod.name_any());
+        let pod_name = pod.name_any();
         if let Some(listing) = &mut inner.listing {
-            listing.insert((workload.0.clone(), pod_name.clone()));
+            listing.insert((workload.namespace.clone(), pod_name.clone()));
         }
         let uid = pod.uid().unwrap_or_default();
         let before = inner.pods.get(&workload).and_then(|pods| pods.get(&pod_name)).cloned();
@@ -263,7 +268,7 @@ impl Pods {
     /// A pod that is gone: one that was never Ready took at least so long.
     pub(super) fn drop_pod(&self, pod: &Pod, now: Time) {
         if let Some(of) = super::starts::workload(pod) {
-            self.lock().give_up(&(pod.namespace().unwrap_or_default(), of), &pod.name_any(), now);
+            self.lock().give_up(&of, &pod.name_any(), now);
         }
     }
 
@@ -274,11 +279,22 @@ impl Pods {
     pub(super) fn done(&self) {
         let mut inner = self.lock();
         if let Some(listed) = inner.listing.take() {
-            for ((namespace, _), pods) in &mut inner.pods {
-                pods.retain(|name, _| listed.contains(&(namespace.clone(), name.clone())));
+            for (of, pods) in &mut inner.pods {
+                pods.retain(|name, _| listed.contains(&(of.namespace.clone(), name.clone())));
             }
             inner.pods.retain(|_, pods| !pods.is_empty());
             inner.followed = inner.pods.values().map(BTreeMap::len).sum();
+        }
+    }
+
+    pub(super) fn begin_nodes(&self) {
+        self.lock().listing_nodes = Some(BTreeSet::new());
+    }
+
+    pub(super) fn done_nodes(&self) {
+        let mut inner = self.lock();
+        if let Some(listed) = inner.listing_nodes.take() {
+            inner.nodes.retain(|name, _| listed.contains(name));
         }
     }
 
@@ -288,12 +304,16 @@ impl Pods {
 }
 
 impl Inner {
-    fn of(&self, workload: &Name) -> impl Iterator<Item = &Followed> {
+    fn of(&self, workload: &Workload) -> impl Iterator<Item = &Followed> {
         self.pods.get(workload).into_iter().flat_map(BTreeMap::values)
     }
 
-    fn give_up(&mut self, workload: &Name, pod: &str, now: Time) {
-        let Some(pod) = self.pods.get_mut(workload).and_then(|pods| pods.remove(pod)) else { return };
+    fn give_up(&mut self, workload: &Workload, pod: &str, now: Time) {
+        let Some(pods) = self.pods.get_mut(workload) else { return };
+        let Some(pod) = pods.remove(pod) else { return };
+        if pods.is_empty() {
+            self.pods.remove(workload);
+        }
         self.followed = self.followed.saturating_sub(1);
         if let Some(start) = pod.waited(now).filter(|s| !pod.learned && s.lead().duration <= START_MAX) {
             self.times.entry(workload.clone()).or_default().learn(&start);
@@ -301,7 +321,7 @@ impl Inner {
     }
 
     /// Starts that have not ended, and not yet taken so long that they never will.
-    fn under_way(&self, workload: &Name, now: Time) -> impl Iterator<Item = Start> {
+    fn under_way(&self, workload: &Workload, now: Time) -> impl Iterator<Item = Start> {
         let waiting =
             self.of(workload).filter(|p| !p.learned && p.life != Life::Leaving).filter_map(|p| p.start.clone());
         waiting.map(move |start| Start { seen: now, ..start }).filter(|s| s.lead().duration <= START_MAX)
@@ -433,6 +453,20 @@ mod tests {
         pods.keep(&pod("b", "1", 0, Some(10), 0), at(11));
         pods.done();
         assert_eq!(pods.versions(&web()), [("1".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn namesakes_of_two_kinds_are_told_apart_and_nodes_that_are_gone_forgotten() {
+        let pods = Pods::default();
+        node(&pods);
+        pods.keep(&pod("a", "1", 0, Some(7), 0), at(8));
+        let set = Workload { kind: WorkloadKind::StatefulSet, ..web() };
+        assert!(pods.lead_times(&set, at(9)).is_empty() && !pods.lead_times(&web(), at(9)).is_empty());
+        pods.drop_pod(&pod("a", "1", 0, Some(7), 0), at(10));
+        assert!(pods.lock().pods.is_empty());
+        pods.begin_nodes();
+        pods.done_nodes();
+        assert!(pods.lock().nodes.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! former is left out, the latter can't be told from one look.
 
 use crate::demand::Start;
+use crate::policy::{Workload, WorkloadKind};
 use crate::units::Time;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ApiTime;
@@ -35,13 +36,11 @@ impl NodeMarks {
     }
 }
 
-/// A pod's start, with the namespace and the controller's name it belongs to.
+/// A pod's start, and whose it is.
 #[derive(Debug, Clone)]
 pub struct PodStart {
-    /// Namespace.
-    pub namespace: String,
     /// The Deployment or StatefulSet, told from the owner. None: neither.
-    pub workload: Option<String>,
+    pub workload: Option<Workload>,
     /// Its marks.
     pub start: Start,
 }
@@ -99,7 +98,6 @@ pub(super) fn start(pod: &Pod, nodes: &BTreeMap<String, NodeMarks>, now: Time) -
     let started = running.collect::<Option<Vec<Time>>>().and_then(|times| times.into_iter().max());
     let node = pod.spec.as_ref().and_then(|s| s.node_name.as_ref()).and_then(|name| nodes.get(name));
     Some(PodStart {
-        namespace: pod.namespace().unwrap_or_default(),
         workload: workload(pod),
         start: Start {
             decided: None,
@@ -117,16 +115,17 @@ pub(super) fn start(pod: &Pod, nodes: &BTreeMap<String, NodeMarks>, now: Time) -
 }
 
 /// The Deployment's name is the ReplicaSet's without the hash that its pods carry as a label.
-pub(super) fn workload(pod: &Pod) -> Option<String> {
+pub(super) fn workload(pod: &Pod) -> Option<Workload> {
     let owner = pod.metadata.owner_references.as_deref()?.iter().find(|o| o.controller == Some(true))?;
-    match owner.kind.as_str() {
-        "StatefulSet" => Some(owner.name.clone()),
+    let (kind, name) = match owner.kind.as_str() {
+        "StatefulSet" => (WorkloadKind::StatefulSet, owner.name.as_str()),
         "ReplicaSet" => {
             let hash = pod.metadata.labels.as_ref()?.get("pod-template-hash")?;
-            owner.name.strip_suffix(hash.as_str())?.strip_suffix('-').map(str::to_owned)
+            (WorkloadKind::Deployment, owner.name.strip_suffix(hash.as_str())?.strip_suffix('-')?)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Workload { namespace: pod.namespace().unwrap_or_default(), name: name.to_owned(), kind })
 }
 
 pub(super) fn time(time: &ApiTime) -> Time {
@@ -171,7 +170,7 @@ mod tests {
         let nodes = BTreeMap::from([("n1".to_owned(), marks)]);
         let now = Time::parse("2026-01-05T09:00:00Z").unwrap();
         let found = start(&pod(0), &nodes, now).unwrap();
-        assert_eq!((found.namespace.as_str(), found.workload.as_deref()), ("shop", Some("web-api")));
+        assert_eq!(found.workload.unwrap().to_string(), "shop/web-api");
         assert_eq!(found.start.path(), StartPath::NewNode);
         let seconds: Vec<u64> = found.start.phases().iter().map(|(_, d)| d.as_secs()).collect();
         assert_eq!(seconds, [0, 40, 5, 1, 1, 15, 8]);

@@ -116,7 +116,9 @@ pub fn watch_pods(
             match &event {
                 Ok(Event::InitApply(node) | Event::Apply(node)) => p.keep_node(node),
                 Ok(Event::Delete(node)) => p.drop_node(node),
-                Ok(Event::Init | Event::InitDone) | Err(_) => {}
+                Ok(Event::Init) => p.begin_nodes(),
+                Ok(Event::InitDone) => p.done_nodes(),
+                Err(_) => {}
             }
             take(event, Watched::Nodes, &c, t.as_ref(), &|_, _| ());
         }
