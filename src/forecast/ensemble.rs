@@ -38,12 +38,17 @@ struct Said {
     gaps: [f32; 4],
     /// The least and the most of a value in log space, and the most of a load.
     bounds: [f32; 3],
+    /// The largest load of the week: no correction lifts a quantile above it.
+    peak: f32,
     /// Experts that join late are only tried.
     young: bool,
     /// Quantiles of the member that gives its own.
     own: Option<[Half; Q]>,
 }
 
+/// Points and quantiles of members are at most so many times the largest load of the week: one that is far out widens what
+/// the mixture holds for possible, and it learns the more slowly.
+const MOST: f64 = 2.0;
 /// No origin.
 const NEVER: usize = usize::MAX;
 
@@ -168,6 +173,7 @@ impl Window {
             unit: 1.0,
             gaps: [0.0; 4],
             bounds: [0.0; 3],
+            peak: 0.0,
             young: false,
             own: None,
         };
@@ -253,17 +259,18 @@ impl Window {
     /// Forecasts the window from step `origin`: loads per level, not falling.
     pub fn forecast(&mut self, past: &Past, origin: usize, ahead: &Ahead, draft: Draft) -> [f64; Q] {
         let place = origin % self.said.len();
-        let (most, least) = (past.to_z(3.0 * past.peak()), past.to_z(0.0));
+        let (most, least) = (past.to_z(MOST * past.peak()), past.to_z(0.0));
         let points = self.admit(draft, origin, least, most);
         let unit = past.unit();
         let row = self.spreads.row(origin);
         let said = &mut self.said[place];
         said.points = points;
         said.unit = unit as f32;
-        said.bounds = [least, most, (3.0 * past.peak()) as f32];
+        said.bounds = [least, most, (MOST * past.peak()) as f32];
+        said.peak = (past.peak() / unit) as f32;
         said.young = origin < LATE_DAYS * self.per_day;
         let own = self.two_part.say(origin, draft.idle);
-        said.own = own.map(|own| own.map(|load| Half::new((f64::from(load).min(3.0 * past.peak()) / unit) as f32)));
+        said.own = own.map(|own| own.map(|load| Half::new((f64::from(load).min(MOST * past.peak()) / unit) as f32)));
         for (k, member) in MEMBERS.iter().enumerate() {
             let e = member.expert as usize;
             let scale = match member.spread {
@@ -282,16 +289,19 @@ impl Window {
         let fan = said.fan(past.floor(), |k| *self.residuals[k].quantiles());
         let recent = (past.to_load(past.recent_top(self.window)) / unit) as f32;
         let scale = self.own_scale.plain(ahead.when) * self.own_scale.phase(ahead.when);
-        let mut corrected = [0.0; Q];
+        let (mut corrected, mut ceiling) = ([0.0; Q], past.to_z(past.peak()));
+        let mut ceilings = [0.0; Q];
         for l in 0..Q {
             said.mixed[l] = self.mixture.mix(l, &fan[l * K..(l + 1) * K], recent);
-            let z = past.to_z(f64::from(said.mixed[l]) * unit) + self.trackers[l].correction() * scale;
-            corrected[l] = z.clamp(least, most);
+            let mixed = past.to_z(f64::from(said.mixed[l]) * unit);
+            ceiling = ceiling.max(mixed.min(most));
+            ceilings[l] = ceiling;
+            corrected[l] = (mixed + self.trackers[l].correction() * scale).clamp(least, ceiling);
             said.corrected[l] = (past.to_load(corrected[l]) / unit) as f32;
         }
         corrected.sort_unstable_by(f32::total_cmp);
         let calibrated = self.calibration.apply(&corrected);
-        said.given = calibrated.map(|z| (past.to_load(z.clamp(least, most)) / unit) as f32);
+        said.given = std::array::from_fn(|l| (past.to_load(calibrated[l].clamp(least, ceilings[l])) / unit) as f32);
         said.origin = if past.recent_valid(self.window) && past.peak() > 0.0 { origin } else { NEVER };
         said.when = ahead.when;
         said.features = draft.features.map(Half::new);
@@ -300,7 +310,7 @@ impl Window {
         said.given.map(|v| f64::from(v) * unit)
     }
 
-    /// All points, clamped to 3 x the trailing maximum. An expert that overflows is benched for a day.
+    /// All points, clamped to [`MOST`] times the largest load of the week. An expert that overflows is benched for a day.
     fn admit(&mut self, draft: Draft, origin: usize, least: f32, most: f32) -> Points {
         /// Further than this above the clamp is an error and no forecast: a factor of 20.
         const ABSURD: f32 = 3.0;
@@ -351,8 +361,10 @@ impl Window {
         let fan = said.fan(past.floor(), |k| self.spreads.of(origin, k));
         // the median's errors hang together for hours: chasing them costs more than it mends
         for (l, level) in LEVELS.iter().enumerate().skip(1) {
-            // a value that was hit exactly, as zero is by a load that rests, tells nothing
-            if load != corrected[l] {
+            // a value that was hit exactly, as zero is by a load that rests, tells nothing; and a correction that no longer
+            // lifts its quantile does not grow
+            let full = load > corrected[l] && corrected[l] >= said.peak && corrected[l] > said.mixed[l];
+            if load != corrected[l] && !full {
                 self.trackers[l].learn(load > corrected[l], *level as f32, self.track_rate);
             }
         }

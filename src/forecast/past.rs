@@ -190,7 +190,8 @@ impl Past {
     }
 
     /// Carries what lies before the newest `steps` steps over to a level `by` higher, in log load, as if it had always been
-    /// there, but not above three times the largest load that was measured. The windows that the change falls into hold the higher of both already.
+    /// there, but not above three times the largest load of the week. The windows that the change falls into hold the higher
+    /// of both already.
     pub fn relevel(&mut self, steps: usize, by: f32) {
         let Some(newest) = self.newest_top() else { return };
         let first_new = self.seen.saturating_sub(steps);
