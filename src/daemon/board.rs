@@ -4,7 +4,7 @@ use super::statez::{GuardState, Statez};
 use crate::clock::Deadline;
 use crate::telemetry::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A loop that has been silent for so long is dead.
@@ -19,6 +19,7 @@ pub struct Board {
     alive: Mutex<Option<Deadline>>,
     history: AtomicBool,
     guards: Mutex<Vec<GuardState>>,
+    scrape: Mutex<()>,
 }
 
 impl Board {
@@ -30,6 +31,7 @@ impl Board {
             alive: Mutex::default(),
             history: AtomicBool::new(false),
             guards: Mutex::default(),
+            scrape: Mutex::default(),
         }
     }
 
@@ -39,6 +41,11 @@ impl Board {
             *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(statez));
         }
         *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Some(Deadline::now());
+    }
+
+    /// To be held while metrics are set and shown: each answer sets them anew, and two at once would lose some.
+    pub fn scrape(&self) -> MutexGuard<'_, ()> {
+        self.scrape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the guards show from now on.

@@ -73,7 +73,7 @@ async fn statez(State(served): State<Served>) -> Response {
 
 async fn metrics(State(served): State<Served>) -> Response {
     let now = served.clock.now();
-    let _alone = served.board.metrics.scrape();
+    let _alone = served.board.scrape();
     let (held, failing, gauges) = match served.board.statez() {
         Some(s) => (s.lease.held, s.watches.len(), s.workloads.iter().map(|w| gauges(&s, w, now)).collect()),
         None => (false, 0, Vec::new()),

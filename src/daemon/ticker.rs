@@ -305,7 +305,7 @@ impl Ticker {
         }
         let asked = questions(by_source, step).into_iter().filter_map(|(name, wanted)| {
             let source = self.sources.get(&name)?.clone();
-            Some(async move { poll(source.as_ref(), wanted, to, step, (step.duration() / 2).min(FETCH_MAX)).await })
+            Some(async move { poll(source.as_ref(), wanted, to, step, (step.duration() / 2).min(FETCH_MAX / 2)).await })
         });
         let mut by_workload: BTreeMap<Workload, Vec<Fed>> = BTreeMap::new();
         for fed in futures::future::join_all(asked).await.into_iter().flatten() {

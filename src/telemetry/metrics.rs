@@ -15,7 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 type Value = Gauge<f64, AtomicU64>;
@@ -97,7 +97,6 @@ struct Version {
 /// All metrics of the program. Counters grow as it goes, gauges are set when somebody asks.
 pub struct Metrics {
     registry: Mutex<Registry>,
-    scrape: Mutex<()>,
     /// Decisions made.
     pub decisions: Counter,
     /// Disruption guards.
@@ -146,7 +145,6 @@ impl Metrics {
     pub fn new() -> Metrics {
         let metrics = Metrics {
             registry: Mutex::new(Registry::with_prefix("forescale")),
-            scrape: Mutex::default(),
             decisions: Counter::default(),
             guards: GuardMetrics::default(),
             writes: Family::default(),
@@ -304,11 +302,6 @@ impl Metrics {
         r.register("lease_held", "1 where this copy holds the lease and writes", self.lease.clone());
         r.register("workloads", "Workloads that opted in", self.workloads.clone());
         r.register("observe_watches_failing", "Watches that fail", self.watches_failing.clone());
-    }
-
-    /// To be held while gauges are taken over and shown: each answer sets them anew, and two at once would lose some.
-    pub fn scrape(&self) -> MutexGuard<'_, ()> {
-        self.scrape.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes over what a source that is paid for has been asked.
