@@ -177,7 +177,8 @@ impl Window {
             young: false,
             own: None,
         };
-        let minutes = (horizon * secs as usize) as f32 / 60.0;
+        // outcomes of windows that overlap say the same, and what they say comes late
+        let minutes = ((horizon + task.window) * secs as usize) as f32 / 60.0;
         let refit = (day / 96.0).round().max(1.0) as usize;
         Window {
             horizon,
@@ -193,7 +194,7 @@ impl Window {
             residuals: vec![Residuals::new(3.0 * day); K],
             mixture: Mixture::new(K, 3.0 * day),
             trackers: [Tracker::default(); Q],
-            track_rate: 0.03 * (secs as f32 / 60.0).sqrt().clamp(0.5, 4.0) * (30.0 / minutes).min(1.0),
+            track_rate: 0.12 * (secs as f32 / 60.0).sqrt().clamp(0.5, 4.0) * (8.0 / minutes).powf(0.75).min(1.0),
             calibration: Calibration::new(task.step.per_day()),
             own_scale: Scale::phased(secs),
             ridge: Ridge::new(5.0 * day, 3.0, refit),

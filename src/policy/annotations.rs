@@ -157,7 +157,7 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "events",
         "the same entries, each with its effect: `x3`, `like=DATE`, `holiday` or `exclude`",
         "none",
-        "Hours with a known effect. `x3`: three times the usual load. `like=2026-11-13`: like that date, while its samples are remembered (two weeks). `holiday`: like a Sunday. None of them is learned from as an ordinary day.",
+        "Hours with a known effect. `x3`: three times the usual load. `like=2026-11-13`: like that date, where it lies within the history that was learned from. `holiday`: like a Sunday. None of them is learned from as an ordinary day.",
         "2026-11-27T18:00/2026-11-27T23:00 x3 every=year sale",
     ),
     user(
