@@ -3,7 +3,7 @@
 use super::tended::Tended;
 use crate::config::Config;
 use crate::demand::Serving;
-use crate::forecast::{SLOT, day_ahead};
+use crate::forecast::{SLOT, day_ahead, quarters};
 use crate::plan::guard::{Expected, Ramp, SETTLE, Span, ramps};
 use crate::plan::nodes::Placement;
 use crate::policy::{Policy, Workload, schedule};
@@ -44,8 +44,7 @@ pub struct RampsAhead {
 struct Tops {
     /// Which samples are to be believed.
     quality: Quality,
-    /// Quarters that one sample stands for.
-    quarters: usize,
+    step: Step,
     /// Closed quarters.
     series: Series,
     /// The open one: its number since 1970, and its largest believed load.
@@ -56,7 +55,7 @@ impl Tops {
     fn new(step: Step, policy: &Policy) -> Tops {
         Tops {
             quality: Quality::new(step, &policy.time_zone).with(&policy.occasions),
-            quarters: (step.secs() / QUARTER.secs()).max(1) as usize,
+            step,
             series: Series::new(Time::from_millis(0), QUARTER, QUARTERS),
             open: None,
         }
@@ -67,11 +66,11 @@ impl Tops {
             Some(load) => self.quality.judge(at, Some(load), Evidence::default()).0,
             None => sample,
         };
-        (0..self.quarters).for_each(|i| self.believe(at + QUARTER.times(i), judged));
+        let (first, last) = quarters(at, self.step);
+        (first..=last).for_each(|number| self.believe(number, judged));
     }
 
-    fn believe(&mut self, at: Time, sample: Sample) {
-        let number = at.secs().div_euclid(i64::from(QUARTER.secs()));
+    fn believe(&mut self, number: i64, sample: Sample) {
         match &mut self.open {
             Some((open, top)) if *open == number => {
                 *top = [*top, sample.valid()].into_iter().flatten().reduce(f64::max)

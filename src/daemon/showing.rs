@@ -6,6 +6,7 @@ use super::statez::{LeaseState, Statez};
 use super::ticker::Ticker;
 use crate::clock::Deadline;
 use crate::error::Problem;
+use crate::observe::NodeKind;
 use crate::policy::Workload;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,7 +92,9 @@ impl Ticker {
         let now = self.clock.now();
         let (watches, nodes) = (self.cluster.watches(), self.karpenter.watches());
         let watches = watches.iter().map(|(w, s)| (w.resource(), s));
-        let watches = watches.chain(nodes.iter().map(|(kind, s)| (kind.resource(), s)));
+        // nodes are watched twice, for two purposes: one failure is one
+        let nodes = nodes.iter().filter(|(kind, _)| **kind != NodeKind::Nodes);
+        let watches = watches.chain(nodes.map(|(kind, s)| (kind.resource(), s)));
         let failing = watches.filter(|(_, s)| s.failing_since(now).is_some());
         let over = showing.problem(self.config.limits.workloads);
         Statez {

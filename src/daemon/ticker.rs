@@ -334,11 +334,11 @@ impl Ticker {
     /// Lets forecasters do their homework after the decisions, for a tenth of a step or [`STUDY_MAX`] at most: there are 15
     /// minutes for it, and what is left then is done on the tick.
     async fn study(&mut self) {
-        let begun = self.clock.now();
+        let begun = Deadline::now();
         let most = (self.config.workloads.step.duration() / 10).min(STUDY_MAX);
         for (tended, _) in self.tended.values_mut() {
             tended.study().await;
-            if self.clock.now().since(begun) > most {
+            if begun.ago() > most {
                 break;
             }
         }

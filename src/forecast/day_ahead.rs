@@ -10,7 +10,7 @@ use super::experts::UNLIKE;
 use super::{LEVELS, between};
 use crate::occasion::Effect;
 use crate::series::{Calendar, Series};
-use crate::units::Time;
+use crate::units::{Step, Time};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -69,6 +69,14 @@ pub fn day_ahead(history: &Series, calendar: &Calendar) -> Option<DayAhead> {
     Some(DayAhead { origin: history.at(last), slots })
 }
 
+/// The first and the last quarter of an hour, counted from 1970, that a sample stands for: its own, and where steps are
+/// longer all that the step touches.
+pub fn quarters(at: Time, step: Step) -> (i64, i64) {
+    let begin = at.secs().div_euclid(QUARTER);
+    let secs = i64::from(step.secs());
+    (begin, if secs > QUARTER { (at.secs() + secs - 1).div_euclid(QUARTER) } else { begin })
+}
+
 /// Largest believed load of each quarter of an hour, in log space.
 struct Quarters {
     calendar: Calendar,
@@ -84,11 +92,10 @@ impl Quarters {
         let first = history.at(0).secs().div_euclid(QUARTER);
         let end = history.next_at().secs().div_euclid(QUARTER);
         let mut tops: Vec<Option<f64>> = vec![None; usize::try_from(end - first).unwrap_or(0) + 1];
-        // a step of an hour is four quarters
-        let quarters = (i64::from(history.step().secs()) / QUARTER).max(1);
         for (at, load) in history.iter().filter_map(|(at, sample)| Some((at, sample.valid()?))) {
-            let begin = usize::try_from(at.secs().div_euclid(QUARTER) - first).unwrap_or(usize::MAX);
-            for top in tops.iter_mut().skip(begin).take(quarters as usize) {
+            let (begin, last) = quarters(at, history.step());
+            let place = |quarter: i64| usize::try_from(quarter - first).unwrap_or(usize::MAX);
+            for top in tops.iter_mut().take(place(last).saturating_add(1)).skip(place(begin)) {
                 *top = Some(top.map_or(load, |t| t.max(load)));
             }
         }
@@ -232,7 +239,6 @@ impl Rule {
 mod tests {
     use super::*;
     use crate::series::Sample;
-    use crate::units::Step;
 
     fn calendar(zone: &str) -> Calendar {
         Calendar::new(zone, Step::MINUTE)
@@ -265,13 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn at_steps_of_an_hour_every_quarter_is_known() {
-        let hours = (0..8 * 24).map(|h| Sample::Valid(office(3600 * h)));
-        let history = Series::of(Time::from_secs(0), Step::from_secs(3600).unwrap(), hours);
-        let ahead = day_ahead(&history, &calendar("UTC")).unwrap();
-        for slot in &ahead.slots {
-            let usual = office(slot.from.secs() / 3600 * 3600);
-            assert!((slot.at(0.5) - usual).abs() < 6.0, "{slot:?}: {usual}");
+    fn at_steps_of_20_minutes_and_an_hour_every_quarter_is_known() {
+        for step in [1200, 3600] {
+            let samples = (0..8 * 86_400 / step).map(|i| Sample::Valid(office(step * i)));
+            let history = Series::of(Time::from_secs(0), Step::from_secs(step as u32).unwrap(), samples);
+            let ahead = day_ahead(&history, &calendar("UTC")).unwrap();
+            for slot in &ahead.slots {
+                let usual = (0..15).map(|m| office((slot.from.secs() + 60 * m) / step * step)).fold(0.0, f64::max);
+                assert!((slot.at(0.5) - usual).abs() < 6.0, "{slot:?}: {usual}");
+            }
         }
     }
 

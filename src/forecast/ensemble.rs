@@ -38,8 +38,8 @@ struct Said {
     gaps: [f32; 4],
     /// The least and the most of a value in log space, and the most of a load.
     bounds: [f32; 3],
-    /// The largest load of the week: no correction lifts a quantile above it.
-    peak: f32,
+    /// Of each level, whether its correction would lift it above the largest load of the week, and is cut.
+    cut: [bool; Q],
     /// Experts that join late are only tried.
     young: bool,
     /// Quantiles of the member that gives its own.
@@ -173,7 +173,7 @@ impl Window {
             unit: 1.0,
             gaps: [0.0; 4],
             bounds: [0.0; 3],
-            peak: 0.0,
+            cut: [false; Q],
             young: false,
             own: None,
         };
@@ -194,7 +194,7 @@ impl Window {
             residuals: vec![Residuals::new(3.0 * day); K],
             mixture: Mixture::new(K, 3.0 * day),
             trackers: [Tracker::default(); Q],
-            track_rate: 0.12 * (secs as f32 / 60.0).sqrt().clamp(0.5, 4.0) * (8.0 / minutes).powf(0.75).min(1.0),
+            track_rate: 0.12 * (secs as f32 / 60.0).sqrt().clamp(0.1, 4.0) * (8.0 / minutes).powf(0.75).min(1.0),
             calibration: Calibration::new(task.step.per_day()),
             own_scale: Scale::phased(secs),
             ridge: Ridge::new(5.0 * day, 3.0, refit),
@@ -268,7 +268,6 @@ impl Window {
         said.points = points;
         said.unit = unit as f32;
         said.bounds = [least, most, (MOST * past.peak()) as f32];
-        said.peak = (past.peak() / unit) as f32;
         said.young = origin < LATE_DAYS * self.per_day;
         let own = self.two_part.say(origin, draft.idle);
         said.own = own.map(|own| own.map(|load| Half::new((f64::from(load).min(MOST * past.peak()) / unit) as f32)));
@@ -297,7 +296,9 @@ impl Window {
             let mixed = past.to_z(f64::from(said.mixed[l]) * unit);
             ceiling = ceiling.max(mixed.min(most));
             ceilings[l] = ceiling;
-            corrected[l] = (mixed + self.trackers[l].correction() * scale).clamp(least, ceiling);
+            let wanted = mixed + self.trackers[l].correction() * scale;
+            said.cut[l] = wanted > ceiling && wanted > mixed;
+            corrected[l] = wanted.clamp(least, ceiling);
             said.corrected[l] = (past.to_load(corrected[l]) / unit) as f32;
         }
         corrected.sort_unstable_by(f32::total_cmp);
@@ -364,9 +365,9 @@ impl Window {
         for (l, level) in LEVELS.iter().enumerate().skip(1) {
             // a value that was hit exactly, as zero is by a load that rests, tells nothing; and a correction that no longer
             // lifts its quantile does not grow
-            let full = load > corrected[l] && corrected[l] >= said.peak && corrected[l] > said.mixed[l];
-            if load != corrected[l] && !full {
-                self.trackers[l].learn(load > corrected[l], *level as f32, self.track_rate);
+            let missed = load > corrected[l];
+            if load != corrected[l] && !(missed && said.cut[l]) {
+                self.trackers[l].learn(missed, *level as f32, self.track_rate);
             }
         }
         self.mixture.learn(&fan, &said.mixed, load);

@@ -23,7 +23,7 @@ mod score;
 mod shift;
 mod track;
 
-pub use day_ahead::{DayAhead, SLOT, SLOTS, SlotAhead, day_ahead};
+pub use day_ahead::{DayAhead, SLOT, SLOTS, SlotAhead, day_ahead, quarters};
 pub use experts::Expert;
 pub use explain::{Explanation, HorizonExplanation, Trust, Weight};
 pub use fitted::{Fitted, fit};

@@ -321,3 +321,15 @@ fn after_days_without_any_load_losses_are_still_numbers_that_can_be_compared() {
     assert!(error < 8.0, "three days after work has begun again the median is off by {error}");
     assert!(said.last().unwrap().abstains.is_none(), "{:?}", said.last().unwrap().abstains);
 }
+
+#[test]
+fn bursts_do_not_lift_what_is_said_beyond_twice_the_largest_load() {
+    // 10 with a little noise, and an hour of 60 every other day at another time
+    let task = task(300, &[1, 12], 1);
+    let burst = |i: usize| (i / 288).is_multiple_of(2) && (i * 7 / 288 * 31 % 24) == i % 288 / 12;
+    let load = |i: usize| if burst(i) { 60.0 } else { 10.0 + (i * 7919 % 101) as f64 / 100.0 };
+    let samples: Vec<Sample> = (0..288 * 14).map(|i| Sample::Valid(load(i))).collect();
+    let forecasts = walk(&task, &samples);
+    let highest = forecasts[288 * 5..].iter().flat_map(|f| &f.windows).map(|w| w.highest()).fold(0.0, f64::max);
+    assert!((55.0..=120.5).contains(&highest), "{highest}");
+}

@@ -154,8 +154,8 @@ impl Quality {
         Some(around.into_iter().filter_map(low).fold(here, f64::min))
     }
 
-    /// The very same non-zero value for 10 minutes and at least 3 steps, and for 2 hours at most, where at least 9 of 10
-    /// steps have changed so far.
+    /// The very same non-zero value for 10 minutes and at least 3 steps, and for 2 hours or one step at most, where at least
+    /// 9 of 10 steps have changed so far.
     fn frozen(&mut self, value: f64) -> Option<Doubt> {
         self.steps += 1;
         if self.last == Some(value) {
@@ -165,7 +165,7 @@ impl Quality {
             self.changes += 1;
         }
         let least = self.step.cover(FROZEN).max(3);
-        let long = (least..least.max(self.step.cover(BELIEVED_AFTER))).contains(&self.same);
+        let long = (least..self.step.cover(BELIEVED_AFTER).max(least + 1)).contains(&self.same);
         let lively = self.steps > self.step.per_day() && (self.changes + self.same) * 10 >= self.steps * 9;
         (long && lively && value > 0.0).then_some(Doubt::Frozen)
     }

@@ -254,10 +254,11 @@ impl Bank {
         if !past.recent_valid(past.window()) || self.levels.declared {
             return None;
         }
-        let above = |z: f32| Some(past.to_load(z) as f32).filter(|load| *load > past.floor());
+        let above = |z: f32| Some(past.to_load(z) as f32).filter(|load| !z.is_nan() && *load > past.floor());
         let load = above(past.recent_top(past.window()))?;
         let usual = (load / above(now.profile)?).ln();
-        let Some(before) = now.ahead.before(past, 1, 0).and_then(above) else { return Some(usual) };
+        let yesterday = now.ahead.start.checked_sub(now.ahead.lags[0]).filter(|start| past.is_clean(*start));
+        let Some(before) = past.top(yesterday).and_then(above) else { return Some(usual) };
         let since = (load / before).ln();
         Some(if usual * since <= 0.0 { 0.0 } else { usual.abs().min(since.abs()).copysign(usual) })
     }
